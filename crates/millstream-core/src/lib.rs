@@ -1,0 +1,34 @@
+//! The words of Millstream: events, their wire form, mappings, and the contracts of the parts that
+//! move them.
+//!
+//! Everything in here is a value or a trait. This crate does no I/O, spawns nothing, and reads no
+//! clock, so that every rule in it can be tested as a plain function.
+//!
+//! | to read about | go to |
+//! |---|---|
+//! | what happened | [`event`], [`name`] |
+//! | how it travels | [`wire`], [`entry`], the traits [`Log`](log::Log) and [`Queue`](queue::Queue) |
+//! | how it becomes rows | [`mapping`], [`change`], [`fold`] |
+//! | where it lands | [`delivery`], the trait [`Store`](store::Store) |
+//! | where it comes from | the trait [`Outbox`](outbox::Outbox) |
+//! | who works on what | [`lease`] |
+//! | what can go wrong | [`error`], [`retry`], [`limits`] |
+
+pub mod change;
+pub mod clock;
+pub mod delivery;
+pub mod entry;
+pub mod error;
+pub mod event;
+pub mod fold;
+pub mod lease;
+pub mod limits;
+pub mod log;
+pub mod mapping;
+pub mod name;
+pub mod outbox;
+pub mod queue;
+pub mod retry;
+pub mod store;
+pub mod value;
+pub mod wire;

@@ -1,0 +1,162 @@
+//! The contract of a publisher's database.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::entry::{EntryId, Shard};
+use crate::error::Error;
+use crate::event::{Json, Targets};
+use crate::lease::{Checkpoint, Lease, Leases};
+use crate::name::{AppName, EntityId, EventId, EventType, PartitionKey, StreamName, TenantId};
+
+/// Where events come from: rows that applications write in their own transactions.
+#[async_trait]
+pub trait Outbox: Leases {
+    /// Gives unsent rows of a stream their shard and seq, in order, in one transaction.
+    ///
+    /// `tops` are the leases on all shards of the stream, in their order; epoch and checkpoint of
+    /// each are compared, and the checkpoints of those that got rows are raised. That numbering is
+    /// the "sent" mark: a row that has one belongs to the stream, whether it was appended yet or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Fenced`](crate::error::ErrorKind::Fenced) when another relay has taken the stream;
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database is away.
+    async fn number(&self, tops: &[Lease], limit: usize) -> Result<Vec<OutboxRow>, Error>;
+
+    /// Numbered rows of a shard above `after`, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn numbered(
+        &self,
+        shard: &Shard,
+        after: EntryId,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, Error>;
+
+    /// The event that has this number in the shard, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn checkpoint_at(&self, shard: &Shard, at: EntryId)
+    -> Result<Option<Checkpoint>, Error>;
+
+    /// How many rows of a stream are waiting for a number.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn unsent(&self, stream: &StreamName) -> Result<u64, Error>;
+
+    /// Writes events into the outbox, all or none, in a transaction of its own.
+    ///
+    /// For events that accompany no rows; an application that changes rows inserts in the same
+    /// transaction. An event whose id is in the outbox already is left out, and counted.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database is away.
+    async fn insert(&self, stream: &StreamName, events: &[NewEvent]) -> Result<Inserted, Error>;
+
+    /// Waits until the database may hold new rows, at most for `wait`.
+    async fn wait(&self, wait: Duration);
+}
+
+/// What came of inserting events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Inserted {
+    /// New ones.
+    pub added: u64,
+    /// Those that were there before.
+    pub repeated: u64,
+}
+
+/// A row of the outbox, as it was written: other programs write it too, so nothing in it is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// The shard that it was given.
+    pub shard: u16,
+    /// Generation and seq that it was given.
+    pub at: EntryId,
+    /// The event before it in the shard.
+    pub prev: Option<Bytes>,
+    /// `event_id`
+    pub event_id: Bytes,
+    /// `event_type`
+    pub event_type: Bytes,
+    /// `version`
+    pub version: Bytes,
+    /// `target_application`
+    pub target: Bytes,
+    /// `tenant_id`
+    pub tenant: Bytes,
+    /// `entity_id`
+    pub entity: Bytes,
+    /// `partition_key`, or the entity id where it is not set
+    pub partition_key: Bytes,
+    /// `entity_version`
+    pub entity_version: u64,
+    /// `occurred_at`
+    pub timestamp: Bytes,
+    /// `published_by`
+    pub published_by: Bytes,
+    /// `event_data`
+    pub data: Bytes,
+    /// `metadata`
+    pub metadata: Bytes,
+}
+
+/// An event to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// What happened.
+    pub event_type: EventType,
+    /// The customer that it belongs to.
+    pub tenant: TenantId,
+    /// The entity that it is about.
+    pub entity: EntityId,
+    /// What it says.
+    pub data: Json,
+    /// Its identity; a UUIDv7 is made where none is given.
+    pub id: Option<EventId>,
+    /// The applications that it is for. All by default.
+    pub target: Targets,
+    /// What must stay in order, if not the entity.
+    pub partition_key: Option<PartitionKey>,
+    /// The version of its schema. `1.0` by default.
+    pub version: String,
+    /// Who or what caused it. `system` by default.
+    pub published_by: String,
+    /// What accompanies it. `{}` by default.
+    pub metadata: Json,
+    /// When it happened, as RFC 3339 text. Now by default.
+    pub timestamp: Option<String>,
+    /// The application in which it happened, where that is not the publisher's own: for the shared
+    /// stream only.
+    pub source: Option<AppName>,
+}
+
+impl NewEvent {
+    /// An event with everything else at its default.
+    pub fn new(event_type: EventType, tenant: TenantId, entity: EntityId, data: Json) -> Self {
+        Self {
+            event_type,
+            tenant,
+            entity,
+            data,
+            id: None,
+            target: Targets::All,
+            partition_key: None,
+            version: crate::event::VERSION_DEFAULT.into(),
+            published_by: crate::event::PUBLISHED_BY_DEFAULT.into(),
+            metadata: Json::empty(),
+            timestamp: None,
+            source: None,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The contract of a consumer's database.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::delivery::{Counts, Delivery, Outcome};
+use crate::entry::EntryId;
+use crate::error::Error;
+use crate::lease::{Checkpoint, Feed, Lease, Leases};
+use crate::value::ColumnKind;
+
+/// Where events land: an application's own tables, with our bookkeeping beside them.
+#[async_trait]
+pub trait Store: Leases {
+    /// What the named tables look like, in the same order; none for a table that does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn tables(&self, names: &[Arc<str>]) -> Result<Vec<Option<Table>>, Error>;
+
+    /// The event types that code handles, with the transaction open.
+    fn handled(&self) -> Vec<String>;
+
+    /// Applies deliveries of one feed in their order, in one transaction with its checkpoint.
+    ///
+    /// The transaction begins by comparing epoch and checkpoint with `lease` and `batch.from`, and
+    /// sets the checkpoint to `batch.to`. Within it each delivery ends: applied, skipped, or parked
+    /// together with those behind it. After success all of it is durable; after an error none of it
+    /// happened, but for a connection lost during the commit, which
+    /// [`checkpoint`](Leases::checkpoint) answers.
+    ///
+    /// On the shared stream the epoch alone is compared, and events whose id is in the inbox change
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Fenced`](crate::error::ErrorKind::Fenced) when epoch or checkpoint differ;
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database is away, locked or
+    /// full; [`Misconfigured`](crate::error::ErrorKind::Misconfigured) when a table, a column or a
+    /// right is missing. Errors of one event are outcomes, not errors.
+    async fn apply(&self, lease: &Lease, batch: &Batch) -> Result<Applied, Error>;
+
+    /// Parked and dead events in the order in which they must be settled.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, Error>;
+
+    /// How many incoming events ended which way, over the whole inbox.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn counts(&self) -> Result<Counts, Error>;
+}
+
+/// Deliveries of one feed for one transaction.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The checkpoint that the batch starts from.
+    pub from: Checkpoint,
+    /// The checkpoint after it; above the last delivery where entries were passed over.
+    pub to: Checkpoint,
+    /// What is to be settled, in order. Passed-over entries are not among them.
+    pub deliveries: Arc<[Delivery]>,
+    /// When the transaction was begun.
+    pub applied_at: Timestamp,
+}
+
+/// What a transaction settled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// How the deliveries ended.
+    pub counts: Counts,
+    /// Deliveries of the shared stream whose event had been settled before.
+    pub repeated: u64,
+}
+
+/// A table of the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// The sets of columns that identify a row: primary key and unique indexes.
+    pub unique: Vec<Vec<Arc<str>>>,
+    /// Whether changes of it reach other rows: triggers, or foreign keys from or to it.
+    pub related: bool,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it takes.
+    pub kind: ColumnKind,
+    /// Whether the database computes it, so that it cannot be written.
+    pub generated: bool,
+    /// Whether an insert must name it: NOT NULL without a default.
+    pub required: bool,
+}
+
+/// Which dead letters to show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeadLetterQuery {
+    /// Only above this number.
+    pub after: i64,
+    /// At most this many.
+    pub limit: usize,
+    /// Only the one with this number.
+    pub number: Option<i64>,
+}
+
+/// An event that could not be applied, or waits behind one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its number in this database.
+    pub number: i64,
+    /// Where it came from.
+    pub feed: Feed,
+    /// Its entry there.
+    pub entry: EntryId,
+    /// The event id, if it could be read.
+    pub event_id: Option<String>,
+    /// The event type, if it could be read.
+    pub event_type: Option<String>,
+    /// The tenant, if it could be read.
+    pub tenant: Option<String>,
+    /// The entity's key, if it could be read.
+    pub key: Option<String>,
+    /// Retrying, blocked or dead.
+    pub outcome: Outcome,
+    /// What went wrong; for a blocked one, what it waits behind.
+    pub reason: String,
+    /// Tries so far.
+    pub attempts: u32,
+    /// When it was parked.
+    pub parked_at: Timestamp,
+    /// The fields as they were read.
+    pub raw: crate::entry::Fields,
+}

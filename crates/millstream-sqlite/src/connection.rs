@@ -1,0 +1,152 @@
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use tokio::sync::{mpsc, oneshot};
+
+use millstream_core::error::{Error, ErrorKind};
+
+use crate::options::{Location, Options};
+
+/// Calls that wait for the thread; who comes later waits to be let in.
+const CALLS_MAX: usize = 64;
+
+type Call = Box<dyn FnOnce(&mut Slot) + Send>;
+
+/// A connection on a thread of its own.
+///
+/// The file is opened by the first call, and again after it was replaced or removed: a file that
+/// went away must not go on swallowing commits. The thread ends with the last handle.
+#[derive(Clone)]
+pub struct Connection {
+    calls: mpsc::Sender<Call>,
+    location: Location,
+}
+
+impl Connection {
+    /// Starts the thread. Nothing is opened yet.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no thread left.
+    pub fn start(options: Options) -> Self {
+        let (calls, mut queue) = mpsc::channel::<Call>(CALLS_MAX);
+        let location = options.location.clone();
+        std::thread::Builder::new()
+            .name("sqlite".into())
+            .spawn(move || {
+                let mut slot = Slot { options, open: None };
+                while let Some(call) = queue.blocking_recv() {
+                    call(&mut slot);
+                }
+            })
+            .expect("the system gives us a thread");
+        Self { calls, location }
+    }
+
+    /// Where the database is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Runs `job` on the thread, after the calls that came before.
+    ///
+    /// # Errors
+    ///
+    /// Those of the job, and [`Unavailable`](ErrorKind::Unavailable) when the file cannot be opened.
+    ///
+    /// # Cancel safety
+    ///
+    /// A job that was let in runs to its end, also when nobody waits for it any more.
+    pub async fn call<T, F>(&self, job: F) -> Result<T, Error>
+    where
+        F: FnOnce(&mut rusqlite::Connection) -> Result<T, Error> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let call: Call = Box::new(move |slot| {
+            let result = slot.connection().and_then(job);
+            // Whoever asked may have gone; the job is done all the same.
+            drop(reply.send(result));
+        });
+        let gone = || Error::new(ErrorKind::Unavailable, format!("{}: closed", self.location));
+        self.calls.send(call).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connection({})", self.location)
+    }
+}
+
+/// The thread's own state: how to open the file, and the file if it is open.
+struct Slot {
+    options: Options,
+    open: Option<(rusqlite::Connection, Option<FileId>)>,
+}
+
+/// Device and inode: what a path stood for when it was opened.
+#[derive(PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl Slot {
+    fn connection(&mut self) -> Result<&mut rusqlite::Connection, Error> {
+        let on_disk = file_id(&self.options.location);
+        if self.open.as_ref().is_none_or(|(_, opened)| *opened != on_disk) {
+            self.open = None;
+            let connection = self.options.open()?;
+            self.open = Some((connection, file_id(&self.options.location)));
+        }
+        Ok(&mut self.open.as_mut().expect("opened above").0)
+    }
+}
+
+fn file_id(location: &Location) -> Option<FileId> {
+    match location {
+        Location::File(path) => fs::metadata(path).ok().map(|meta| FileId(meta.dev(), meta.ino())),
+        Location::Memory => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(db: &mut rusqlite::Connection) -> Result<i64, Error> {
+        db.query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .map_err(|error| crate::error::from_rusqlite(error, "count"))
+    }
+
+    fn make(path: &std::path::Path) {
+        let db = Options::file(path).create(true).open().unwrap();
+        db.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1);").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_goes_away_is_an_outage_until_it_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let connection = Connection::start(Options::file(&path));
+        let error = connection.call(count).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("does not exist"), "{error}");
+
+        make(&path);
+        assert_eq!(connection.call(count).await.unwrap(), 1);
+
+        fs::remove_file(&path).unwrap();
+        assert_eq!(connection.call(count).await.unwrap_err().kind(), ErrorKind::Unavailable);
+
+        make(&path);
+        assert_eq!(connection.call(count).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn memory_lasts_as_long_as_the_handle() {
+        let connection = Connection::start(Options::memory());
+        connection.call(|db| Ok(db.execute_batch("CREATE TABLE t (x)").unwrap())).await.unwrap();
+        assert_eq!(connection.clone().call(count).await.unwrap(), 0);
+    }
+}

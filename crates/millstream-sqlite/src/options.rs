@@ -1,0 +1,136 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::OpenFlags;
+
+use millstream_core::error::{Error, ErrorKind};
+
+use crate::error::from_rusqlite;
+
+/// Where a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// In this file.
+    File(PathBuf),
+    /// In memory, for as long as one connection lasts.
+    Memory,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Memory => f.write_str(":memory:"),
+        }
+    }
+}
+
+/// When a commit counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synchronous {
+    /// When it would survive a power cut.
+    Full,
+    /// When it would survive a crash of the process. For what can be made again.
+    Normal,
+}
+
+/// How to open a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Where it is.
+    pub location: Location,
+    /// Whether a missing file is made. Otherwise it is an outage, over once the file is there.
+    pub create: bool,
+    /// When a commit counts as done. Full by default.
+    pub synchronous: Synchronous,
+    /// How long a statement waits for a lock that another connection holds. 5 s by default.
+    pub busy_timeout: Duration,
+}
+
+impl Options {
+    /// An existing file.
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        Self {
+            location: Location::File(path.as_ref().into()),
+            create: false,
+            synchronous: Synchronous::Full,
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// A database in memory.
+    pub fn memory() -> Self {
+        Self { location: Location::Memory, create: true, ..Self::file("") }
+    }
+
+    /// Sets whether a missing file is made.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Sets when a commit counts as done.
+    #[must_use]
+    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// Sets how long a statement waits for a lock.
+    #[must_use]
+    pub fn busy_timeout(mut self, busy_timeout: Duration) -> Self {
+        self.busy_timeout = busy_timeout;
+        self
+    }
+
+    /// Opens a connection with our settings on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](ErrorKind::Unavailable) when the file is missing or locked,
+    /// [`Misconfigured`](ErrorKind::Misconfigured) when it is no database.
+    pub fn open(&self) -> Result<rusqlite::Connection, Error> {
+        let context = || format!("cannot open {}", self.location);
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if self.create {
+            flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        }
+        let path = match &self.location {
+            Location::File(path) if !self.create && !path.exists() => {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    format!("{} does not exist", path.display()),
+                ));
+            }
+            Location::File(path) => path.as_path(),
+            Location::Memory => Path::new(":memory:"),
+        };
+        let connection = rusqlite::Connection::open_with_flags(path, flags)
+            .map_err(|error| from_rusqlite(error, context()))?;
+        self.configure(&connection).map_err(|error| from_rusqlite(error, context()))?;
+        Ok(connection)
+    }
+
+    fn configure(&self, connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+        connection.busy_timeout(self.busy_timeout)?;
+        if self.location != Location::Memory {
+            // Readers of other programs never wait for our writes, nor we for theirs.
+            let mode: String =
+                connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+            debug_assert_eq!(mode, "wal");
+        }
+        let synchronous = match self.synchronous {
+            Synchronous::Full => "full",
+            Synchronous::Normal => "normal",
+        };
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
+        Ok(())
+    }
+}
+
+/// Statements kept prepared by a connection.
+const STATEMENTS_CACHED_MAX: usize = 256;
