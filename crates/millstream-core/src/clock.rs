@@ -50,7 +50,13 @@ mod tests {
 
     #[test]
     fn shows_rfc_3339() {
-        assert_eq!(Timestamp::from_millis(1_000).to_string(), "1970-01-01T00:00:01.000Z");
-        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), format!("{}ms", i64::MAX));
+        assert_eq!(
+            Timestamp::from_millis(1_000).to_string(),
+            "1970-01-01T00:00:01.000Z"
+        );
+        assert_eq!(
+            Timestamp::from_millis(i64::MAX).to_string(),
+            format!("{}ms", i64::MAX)
+        );
     }
 }

@@ -118,8 +118,14 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 6] =
-        [Self::Applied, Self::Superseded, Self::Skipped, Self::Retrying, Self::Blocked, Self::Dead];
+    pub const ALL: [Self; 6] = [
+        Self::Applied,
+        Self::Superseded,
+        Self::Skipped,
+        Self::Retrying,
+        Self::Blocked,
+        Self::Dead,
+    ];
 
     /// The word for it, as tables and commands show it.
     pub fn as_str(self) -> &'static str {
@@ -135,7 +141,9 @@ impl Outcome {
 
     /// The outcome of this word.
     pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+        Self::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str() == word)
     }
 
     /// The status that `event_tracking` shows for it.
@@ -202,7 +210,11 @@ impl Delivery {
     /// What must stay in order behind this delivery, if it can be told: tenant and key.
     pub fn key(&self) -> Option<(&TenantId, &PartitionKey)> {
         match &self.content {
-            Content::Event { event, partition_key, .. } => Some((&event.tenant, partition_key)),
+            Content::Event {
+                event,
+                partition_key,
+                ..
+            } => Some((&event.tenant, partition_key)),
             Content::Undecodable(undecodable) => {
                 Some((undecodable.tenant.as_ref()?, undecodable.key.as_ref()?))
             }
@@ -212,7 +224,12 @@ impl Delivery {
 
 impl From<(Entry, Timestamp, Content)> for Delivery {
     fn from((entry, received_at, content): (Entry, Timestamp, Content)) -> Self {
-        Self { entry: entry.id, received_at, raw: entry.fields, content }
+        Self {
+            entry: entry.id,
+            received_at,
+            raw: entry.fields,
+            content,
+        }
     }
 }
 

@@ -66,7 +66,10 @@ impl Fields {
 
     /// The value of the first field of this name.
     pub fn get(&self, name: &str) -> Option<&Bytes> {
-        self.0.iter().find(|(field, _)| field == name.as_bytes()).map(|(_, value)| value)
+        self.0
+            .iter()
+            .find(|(field, _)| field == name.as_bytes())
+            .map(|(_, value)| value)
     }
 
     /// All fields in their order.
@@ -86,15 +89,57 @@ impl Fields {
 
     /// Bytes of all names and values.
     pub fn byte_len(&self) -> usize {
-        self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
+        self.0
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum()
     }
+}
+
+impl Fields {
+    /// The one binary form of a field list, for tables that keep it: each name and value behind its
+    /// length as four bytes, little-endian.
+    pub fn to_blob(&self) -> Vec<u8> {
+        let mut blob = Vec::with_capacity(self.byte_len() + 8 * self.len());
+        for part in self.0.iter().flat_map(|(name, value)| [name, value]) {
+            let length = u32::try_from(part.len()).expect("a field is far below 4 GiB");
+            blob.extend_from_slice(&length.to_le_bytes());
+            blob.extend_from_slice(part);
+        }
+        blob
+    }
+
+    /// Reads the binary form; names and values are slices of `blob`. None if it is damaged.
+    pub fn from_blob(mut blob: Bytes) -> Option<Self> {
+        let mut fields = Self::with_capacity(FIELDS_USUAL);
+        while !blob.is_empty() {
+            let name = take_part(&mut blob)?;
+            let value = take_part(&mut blob)?;
+            fields.0.push((name, value));
+        }
+        Some(fields)
+    }
+}
+
+/// Fields of an event on an owned stream.
+const FIELDS_USUAL: usize = 17;
+
+fn take_part(blob: &mut Bytes) -> Option<Bytes> {
+    let split = |blob: &mut Bytes, at| (at <= blob.len()).then(|| blob.split_to(at));
+    let length = split(blob, 4)?;
+    let length = u32::from_le_bytes(length.as_ref().try_into().ok()?);
+    split(blob, usize::try_from(length).ok()?)
 }
 
 /// Shows names and sizes; values may hold what must not reach a log.
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.0.iter().map(|(name, value)| (String::from_utf8_lossy(name), value.len())))
+            .entries(
+                self.0
+                    .iter()
+                    .map(|(name, value)| (String::from_utf8_lossy(name), value.len())),
+            )
             .finish()
     }
 }
@@ -160,10 +205,30 @@ mod tests {
     }
 
     #[test]
+    fn the_binary_form_keeps_every_byte_and_survives_damage() {
+        let mut fields = Fields::default();
+        fields.push(&b"eventData"[..], &b"{\"a\":1}"[..]);
+        fields.push(&b""[..], &b"\0\xff"[..]);
+        let blob = Bytes::from(fields.to_blob());
+        assert_eq!(Fields::from_blob(blob.clone()), Some(fields));
+        for cut in 1..blob.len() {
+            let damaged = Fields::from_blob(blob.slice(..cut));
+            assert!(
+                damaged.is_none_or(|fields| fields.len() == 1),
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
     fn shard_numbers_are_those_of_a_redis_slot() {
-        // CLUSTER KEYSLOT of "foo:bar" is 3,924 of 16,384: CRC16 modulo the count.
-        let slot = Shard::number_of(b"12345678", b"9", u16::MAX);
-        assert_eq!(slot, Shard::number_of(b"12345678", b"9", u16::MAX));
+        // The check value of the algorithm, over "123456789", is 0x31c3; one more byte is hashed here.
+        const CRC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_XMODEM);
+        assert_eq!(CRC.checksum(b"123456789"), 0x31c3);
+        assert_eq!(
+            Shard::number_of(b"acme", b"7", 16_384),
+            CRC.checksum(b"acme:7") % 16_384
+        );
         assert_eq!(Shard::number_of(b"t", b"k", 1), 0);
         assert!((0..1000u32).all(|k| Shard::number_of(b"t", k.to_string().as_bytes(), 4) < 4));
     }

@@ -37,3 +37,20 @@ pub const SHARDS_MAX: u16 = 1_024;
 
 /// Bytes of a reason kept beside a dead letter.
 pub const REASON_BYTES_MAX: usize = 1_024;
+
+/// Bytes of one expression of a mapping: past that, code is the better place for it.
+pub const EXPRESSION_BYTES_MAX: usize = 1_024;
+
+/// Loops inside loops of one expression. Each may run once for every node of the event data.
+pub const EXPRESSION_LOOPS_MAX: usize = 2;
+
+/// Sets of present columns that one mapping remembers a statement for.
+///
+/// Publishers send few of the 2^64; whoever sends more pays for a statement each time.
+pub const SHAPES_MAX: usize = 256;
+
+/// Bytes of a table's or a column's name: what PostgreSQL keeps of one.
+pub const IDENTIFIER_BYTES_MAX: usize = 63;
+
+/// Mappings of one application.
+pub const MAPPINGS_MAX: usize = 10_000;

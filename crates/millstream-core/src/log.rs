@@ -25,8 +25,12 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away.
-    async fn append(&self, shard: &Shard, last: EntryId, entries: &[Entry])
-    -> Result<Appended, Error>;
+    async fn append(
+        &self,
+        shard: &Shard,
+        last: EntryId,
+        entries: &[Entry],
+    ) -> Result<Appended, Error>;
 
     /// Reads entries above `after`, in order, and waits up to `wait` for the first.
     ///

@@ -63,7 +63,11 @@ fn check_name(what: &'static str, text: &str) -> Result<(), Error> {
 fn check_id(what: &'static str, text: &str) -> Result<(), Error> {
     check_length(what, text, ID_BYTES_MAX)?;
     if text.contains('\0') {
-        return Err(Error::Character { what, found: '\0', allowed: "all characters but NUL" });
+        return Err(Error::Character {
+            what,
+            found: '\0',
+            allowed: "all characters but NUL",
+        });
     }
     Ok(())
 }
@@ -166,7 +170,15 @@ mod tests {
 
     #[test]
     fn ids_keep_every_byte() {
-        for id in ["7", "A", "a", "a ", "Ünïcode", "O'Brien; --", &"x".repeat(255)] {
+        for id in [
+            "7",
+            "A",
+            "a",
+            "a ",
+            "Ünïcode",
+            "O'Brien; --",
+            &"x".repeat(255),
+        ] {
             assert_eq!(EntityId::new(id).unwrap().as_str(), id);
         }
         assert!(EntityId::new("a\0b").is_err());

@@ -43,8 +43,7 @@ pub trait Outbox: Leases {
     /// # Errors
     ///
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
-    async fn checkpoint_at(&self, shard: &Shard, at: EntryId)
-    -> Result<Option<Checkpoint>, Error>;
+    async fn checkpoint_at(&self, shard: &Shard, at: EntryId) -> Result<Option<Checkpoint>, Error>;
 
     /// How many rows of a stream are waiting for a number.
     ///

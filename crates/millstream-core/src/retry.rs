@@ -16,15 +16,20 @@ pub struct RetryPolicy {
 
 impl RetryPolicy {
     /// For a server that is away: from 50 ms to 5 s.
-    pub const OUTAGE: Self =
-        Self { wait_first: Duration::from_millis(50), wait_max: Duration::from_secs(5) };
+    pub const OUTAGE: Self = Self {
+        wait_first: Duration::from_millis(50),
+        wait_max: Duration::from_secs(5),
+    };
 
     /// The wait before try number `attempt`, counted from 1.
     ///
     /// `jitter` is drawn by the caller, evenly from 0 to 1.
     pub fn wait(&self, attempt: u32, jitter: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(30);
-        let step = self.wait_first.saturating_mul(1 << doublings).min(self.wait_max);
+        let step = self
+            .wait_first
+            .saturating_mul(1 << doublings)
+            .min(self.wait_max);
         step.mul_f64(jitter.clamp(0.0, 1.0))
     }
 }

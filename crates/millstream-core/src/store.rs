@@ -1,6 +1,7 @@
 //! The contract of a consumer's database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -78,6 +79,8 @@ pub struct Applied {
     pub counts: Counts,
     /// Deliveries of the shared stream whose event had been settled before.
     pub repeated: u64,
+    /// How long the transaction held its locks: what the next one's size is chosen by.
+    pub took: Duration,
 }
 
 /// A table of the application.

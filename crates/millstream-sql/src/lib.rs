@@ -1,1 +1,19 @@
-//! sql
+//! Where events land, and where they come from: an application's own database.
+//!
+//! One folder for each database, with the same file names in each, so that knowing one is knowing
+//! all:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `database.rs` | the type that implements the contracts of `millstream-core` |
+//! | `migrate.rs`, `schema.sql` | our tables |
+//! | `leases.rs` | heartbeats, shard rows, epochs, checkpoints |
+//! | `apply.rs` | the transaction that settles a batch |
+//! | `write.rs` | statements for the application's tables |
+//! | `inbox.rs`, `dead_letters.rs` | what was settled, what was parked |
+//! | `outbox.rs`, `publish.rs` | what is to be sent |
+//! | `tables.rs` | what the application's tables look like |
+
+pub mod identifier;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

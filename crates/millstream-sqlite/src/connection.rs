@@ -11,7 +11,11 @@ use crate::options::{Location, Options};
 /// Calls that wait for the thread; who comes later waits to be let in.
 const CALLS_MAX: usize = 64;
 
+/// How often a call opens a file that is replaced meanwhile, before it gives up.
+const OPENS_MAX: usize = 10;
+
 type Call = Box<dyn FnOnce(&mut Slot) + Send>;
+type OnOpen = Box<dyn FnMut(&mut rusqlite::Connection) -> Result<(), Error> + Send>;
 
 /// A connection on a thread of its own.
 ///
@@ -30,12 +34,30 @@ impl Connection {
     ///
     /// When the system has no thread left.
     pub fn start(options: Options) -> Self {
+        Self::start_with(options, |_| Ok(()))
+    }
+
+    /// Starts the thread, and runs `on_open` each time the file was opened, before the call that
+    /// needed it. If it fails, so does the call, and the next one opens the file again.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no thread left.
+    pub fn start_with<F>(options: Options, on_open: F) -> Self
+    where
+        F: FnMut(&mut rusqlite::Connection) -> Result<(), Error> + Send + 'static,
+    {
+        let on_open: OnOpen = Box::new(on_open);
         let (calls, mut queue) = mpsc::channel::<Call>(CALLS_MAX);
         let location = options.location.clone();
         std::thread::Builder::new()
             .name("sqlite".into())
             .spawn(move || {
-                let mut slot = Slot { options, open: None };
+                let mut slot = Slot {
+                    options,
+                    on_open,
+                    open: None,
+                };
                 while let Some(call) = queue.blocking_recv() {
                     call(&mut slot);
                 }
@@ -84,6 +106,7 @@ impl fmt::Debug for Connection {
 /// The thread's own state: how to open the file, and the file if it is open.
 struct Slot {
     options: Options,
+    on_open: OnOpen,
     open: Option<(rusqlite::Connection, Option<FileId>)>,
 }
 
@@ -94,18 +117,45 @@ struct FileId(u64, u64);
 impl Slot {
     fn connection(&mut self) -> Result<&mut rusqlite::Connection, Error> {
         let on_disk = file_id(&self.options.location);
-        if self.open.as_ref().is_none_or(|(_, opened)| *opened != on_disk) {
+        if self
+            .open
+            .as_ref()
+            .is_none_or(|(_, opened)| *opened != on_disk)
+        {
             self.open = None;
-            let connection = self.options.open()?;
-            self.open = Some((connection, file_id(&self.options.location)));
+            let (mut connection, opened) = self.open_steadily()?;
+            (self.on_open)(&mut connection)?;
+            self.open = Some((connection, opened));
         }
         Ok(&mut self.open.as_mut().expect("opened above").0)
+    }
+
+    /// Opens the file that the path stood for both before and after.
+    ///
+    /// Otherwise it may have been replaced while it was being opened: then we would hold the old
+    /// one, take it for the new one, and never look again. A file that we make opens twice.
+    fn open_steadily(&self) -> Result<(rusqlite::Connection, Option<FileId>), Error> {
+        for _ in 0..OPENS_MAX {
+            let before = file_id(&self.options.location);
+            let opened = self.options.open();
+            // That it was replaced also explains an error.
+            if file_id(&self.options.location) == before {
+                return opened.map(|connection| (connection, before));
+            }
+        }
+        let text = format!(
+            "{} is being replaced again and again",
+            self.options.location
+        );
+        Err(Error::new(ErrorKind::Unavailable, text))
     }
 }
 
 fn file_id(location: &Location) -> Option<FileId> {
     match location {
-        Location::File(path) => fs::metadata(path).ok().map(|meta| FileId(meta.dev(), meta.ino())),
+        Location::File(path) => fs::metadata(path)
+            .ok()
+            .map(|meta| FileId(meta.dev(), meta.ino())),
         Location::Memory => None,
     }
 }
@@ -121,7 +171,8 @@ mod tests {
 
     fn make(path: &std::path::Path) {
         let db = Options::file(path).create(true).open().unwrap();
-        db.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1);").unwrap();
+        db.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1);")
+            .unwrap();
     }
 
     #[tokio::test]
@@ -137,16 +188,46 @@ mod tests {
         assert_eq!(connection.call(count).await.unwrap(), 1);
 
         fs::remove_file(&path).unwrap();
-        assert_eq!(connection.call(count).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(
+            connection.call(count).await.unwrap_err().kind(),
+            ErrorKind::Unavailable
+        );
 
         make(&path);
         assert_eq!(connection.call(count).await.unwrap(), 1);
     }
 
     #[tokio::test]
+    async fn whoever_opens_a_removed_file_again_runs_the_hook_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("made/on/demand.db");
+        let options = Options::file(&path).create(true);
+        let connections = [0, 1].map(|_| {
+            Connection::start_with(options.clone(), |db| {
+                db.execute_batch("CREATE TABLE IF NOT EXISTS t (x); INSERT INTO t VALUES (1);")
+                    .map_err(|error| crate::error::from_rusqlite(error, "prepare"))
+            })
+        });
+        assert_eq!(connections[0].call(count).await.unwrap(), 1);
+        assert_eq!(connections[1].call(count).await.unwrap(), 2);
+
+        // The write-ahead log of the removed file stays; it must not leak into the new one.
+        fs::remove_file(&path).unwrap();
+        assert_eq!(connections[0].call(count).await.unwrap(), 1);
+        assert_eq!(connections[1].call(count).await.unwrap(), 2);
+        assert_eq!(connections[0].call(count).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
     async fn memory_lasts_as_long_as_the_handle() {
         let connection = Connection::start(Options::memory());
-        connection.call(|db| Ok(db.execute_batch("CREATE TABLE t (x)").unwrap())).await.unwrap();
+        connection
+            .call(|db| {
+                db.execute_batch("CREATE TABLE t (x)").unwrap();
+                Ok(())
+            })
+            .await
+            .unwrap();
         assert_eq!(connection.clone().call(count).await.unwrap(), 0);
     }
 }

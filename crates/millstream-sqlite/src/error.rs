@@ -37,6 +37,10 @@ pub fn kind(error: &rusqlite::Error) -> ErrorKind {
             | ffi::SQLITE_CONSTRAINT_FOREIGNKEY => ErrorKind::Conflict,
             _ => ErrorKind::Invalid,
         },
+        // The file was removed or replaced after it was opened; the next call opens what is there.
+        Code::ReadOnly if failure.extended_code == ffi::SQLITE_READONLY_DBMOVED => {
+            ErrorKind::Unavailable
+        }
         Code::TooBig | Code::TypeMismatch => ErrorKind::Invalid,
         // `Unknown` is SQLITE_ERROR: no such table, no such column, a statement that does not parse.
         _ => ErrorKind::Misconfigured,
@@ -65,28 +69,43 @@ mod tests {
     #[test]
     fn constraints_on_other_rows_may_pass_later() {
         check("INSERT INTO t (id) VALUES ('1')", ErrorKind::Conflict);
-        check("INSERT INTO t (id, u) VALUES ('2', 'x')", ErrorKind::Conflict);
+        check(
+            "INSERT INTO t (id, u) VALUES ('2', 'x')",
+            ErrorKind::Conflict,
+        );
         check("INSERT INTO t (id, p) VALUES ('2', 9)", ErrorKind::Conflict);
     }
 
     #[test]
     fn constraints_on_the_row_itself_never_pass() {
-        check("INSERT INTO t (id, n) VALUES ('2', NULL)", ErrorKind::Invalid);
+        check(
+            "INSERT INTO t (id, n) VALUES ('2', NULL)",
+            ErrorKind::Invalid,
+        );
         check("INSERT INTO t (id, c) VALUES ('2', -1)", ErrorKind::Invalid);
-        check("INSERT INTO t (id, c) VALUES ('2', 'x')", ErrorKind::Invalid);
+        check(
+            "INSERT INTO t (id, c) VALUES ('2', 'x')",
+            ErrorKind::Invalid,
+        );
     }
 
     #[test]
     fn a_missing_table_or_column_waits_for_a_person() {
         check("INSERT INTO nowhere VALUES (1)", ErrorKind::Misconfigured);
-        check("INSERT INTO t (id, missing) VALUES ('2', 1)", ErrorKind::Misconfigured);
+        check(
+            "INSERT INTO t (id, missing) VALUES ('2', 1)",
+            ErrorKind::Misconfigured,
+        );
     }
 
     #[test]
     fn a_full_database_is_an_outage() {
         let db = rusqlite::Connection::open_in_memory().unwrap();
-        db.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 3;").unwrap();
-        let error = db.execute("INSERT INTO t VALUES (randomblob(100000))", []).unwrap_err();
+        db.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 3;")
+            .unwrap();
+        let error = db
+            .execute("INSERT INTO t VALUES (randomblob(100000))", [])
+            .unwrap_err();
         assert_eq!(kind(&error), ErrorKind::Unavailable, "{error}");
     }
 }

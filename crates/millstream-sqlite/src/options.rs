@@ -1,8 +1,10 @@
 use std::fmt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::OpenFlags;
+use rusqlite::{ErrorCode, OpenFlags};
 
 use millstream_core::error::{Error, ErrorKind};
 
@@ -40,7 +42,7 @@ pub enum Synchronous {
 pub struct Options {
     /// Where it is.
     pub location: Location,
-    /// Whether a missing file is made. Otherwise it is an outage, over once the file is there.
+    /// Whether a missing file and its folder are made. Otherwise it is an outage, over once the file is there.
     pub create: bool,
     /// When a commit counts as done. Full by default.
     pub synchronous: Synchronous,
@@ -61,7 +63,11 @@ impl Options {
 
     /// A database in memory.
     pub fn memory() -> Self {
-        Self { location: Location::Memory, create: true, ..Self::file("") }
+        Self {
+            location: Location::Memory,
+            create: true,
+            ..Self::file("")
+        }
     }
 
     /// Sets whether a missing file is made.
@@ -107,9 +113,20 @@ impl Options {
             Location::File(path) => path.as_path(),
             Location::Memory => Path::new(":memory:"),
         };
+        let _making = match &self.location {
+            Location::File(path) if self.create => make_room(path).map_err(|error| {
+                let kind = match error.kind() {
+                    io::ErrorKind::PermissionDenied => ErrorKind::Misconfigured,
+                    _ => ErrorKind::Unavailable,
+                };
+                Error::with_source(kind, context(), error)
+            })?,
+            _ => None,
+        };
         let connection = rusqlite::Connection::open_with_flags(path, flags)
             .map_err(|error| from_rusqlite(error, context()))?;
-        self.configure(&connection).map_err(|error| from_rusqlite(error, context()))?;
+        self.configure(&connection)
+            .map_err(|error| from_rusqlite(error, context()))?;
         Ok(connection)
     }
 
@@ -117,9 +134,7 @@ impl Options {
         connection.busy_timeout(self.busy_timeout)?;
         if self.location != Location::Memory {
             // Readers of other programs never wait for our writes, nor we for theirs.
-            let mode: String =
-                connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
-            debug_assert_eq!(mode, "wal");
+            self.switch_to_wal(connection)?;
         }
         let synchronous = match self.synchronous {
             Synchronous::Full => "full",
@@ -130,6 +145,59 @@ impl Options {
         connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
         Ok(())
     }
+
+    /// Retries by itself, since the switch upgrades a read lock: to that SQLite answers "busy" at
+    /// once, without its busy timeout, when several processes open a new file together.
+    fn switch_to_wal(&self, connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+        let deadline = Instant::now() + self.busy_timeout;
+        loop {
+            let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| {
+                row.get::<_, String>(0)
+            });
+            match mode {
+                Ok(mode) => {
+                    debug_assert_eq!(mode, "wal");
+                    return Ok(());
+                }
+                Err(error)
+                    if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                        && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Waits for the right to make a file, until the guard is dropped. None if the file is there.
+///
+/// What a removed file left beside it must go before a new one is made: connections that are still
+/// open on the removed one hold its `-shm`, and SQLite would take that for the new file's. The lock
+/// on the folder keeps a second process from removing what the first has just made.
+fn make_room(path: &Path) -> io::Result<Option<File>> {
+    if path.exists() {
+        return Ok(None);
+    }
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    let lock = File::open(folder)?;
+    lock.lock()?;
+    if !path.exists() {
+        for suffix in ["-wal", "-shm"] {
+            let mut left_over = path.as_os_str().to_owned();
+            left_over.push(suffix);
+            match fs::remove_file(&left_over) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(Some(lock))
 }
 
 /// Statements kept prepared by a connection.

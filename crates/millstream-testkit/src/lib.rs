@@ -1,1 +1,11 @@
-//! testkit
+//! What the tests of several packages share.
+//!
+//! - [`suite`]: one conformance suite for each contract; a new backend is finished when it passes.
+//! - [`sample`]: entries, shards and names with little text, re-exported here.
+//! - [`repeating`]: a log that delivers entries again, to inject that fault.
+
+pub mod repeating;
+pub mod sample;
+pub mod suite;
+
+pub use sample::{app, database, entries, entry, entry_at, fields, instance, shard, stream};

@@ -1,0 +1,166 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use millstream_core::clock::Clock;
+use millstream_core::delivery::{Content, Delivery};
+use millstream_core::entry::{Entry, EntryId};
+use millstream_core::lease::{Checkpoint, Feed};
+use millstream_core::mapping::Router;
+use millstream_core::name::{AppName, EventId};
+use millstream_core::wire;
+
+/// Decides what is to be done about each entry. Pure but for the clock.
+#[derive(Debug)]
+pub(super) struct Judge {
+    pub(super) application: AppName,
+    pub(super) router: Router,
+    /// The event types that code handles.
+    pub(super) handled: HashSet<String>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// An entry that has been judged.
+#[derive(Debug)]
+pub(super) struct Judged {
+    /// The checkpoint once it is settled.
+    pub(super) at: Checkpoint,
+    /// The event that its publisher says came before it.
+    pub(super) prev: Option<EventId>,
+    /// What is to be settled; none for an entry that is for others.
+    pub(super) delivery: Option<Delivery>,
+}
+
+impl Judge {
+    pub(super) fn judge(&self, feed: &Feed, entry: Entry) -> Judged {
+        if matches!(feed, Feed::Owned(_)) && !wire::is_for(&entry, &self.application) {
+            return passed_over(&entry);
+        }
+        match wire::decode(feed, &entry) {
+            // What happened here is here already.
+            Ok(decoded)
+                if !decoded.event.target.include(&self.application)
+                    || decoded.event.source == self.application =>
+            {
+                passed_over(&entry)
+            }
+            Ok(decoded) => {
+                let plan = self.router.plan(
+                    &decoded,
+                    self.handled.contains(decoded.event.event_type.as_str()),
+                );
+                Judged {
+                    at: Checkpoint {
+                        at: entry.id,
+                        event_id: Some(decoded.event.id.clone()),
+                    },
+                    prev: decoded.sequence.prev,
+                    delivery: Some(self.delivery(
+                        entry,
+                        Content::Event {
+                            event: Box::new(decoded.event),
+                            partition_key: decoded.sequence.partition_key,
+                            plan,
+                        },
+                    )),
+                }
+            }
+            Err(undecodable) => Judged {
+                at: Checkpoint {
+                    at: entry.id,
+                    event_id: undecodable.id.clone(),
+                },
+                prev: None,
+                delivery: Some(self.delivery(entry, Content::Undecodable(Box::new(undecodable)))),
+            },
+        }
+    }
+
+    fn delivery(&self, entry: Entry, content: Content) -> Delivery {
+        Delivery::from((entry, self.clock.now(), content))
+    }
+}
+
+fn passed_over(entry: &Entry) -> Judged {
+    let read = |name| {
+        let text = std::str::from_utf8(entry.fields.get(name)?).ok()?;
+        EventId::new(text).ok()
+    };
+    Judged {
+        at: Checkpoint {
+            at: entry.id,
+            event_id: read(wire::field::EVENT_ID),
+        },
+        prev: read(wire::field::PREV),
+        delivery: None,
+    }
+}
+
+/// Why an entry cannot be what comes next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Break {
+    #[error("entries between {after} and {found} are missing")]
+    Gap { after: EntryId, found: EntryId },
+    #[error(
+        "entry {found} does not follow the event that was settled at {after}: the stream forked"
+    )]
+    Fork { after: EntryId, found: EntryId },
+}
+
+/// Checks that an entry of an owned stream is the one after `last`.
+pub(super) fn follows(last: &Checkpoint, next: &Judged) -> Result<(), Break> {
+    let (after, found) = (last.at, next.at.at);
+    let first = last.at == EntryId::ZERO;
+    let dense = found.low == after.low + 1 && (first || found.high == after.high);
+    if !dense {
+        return Err(Break::Gap { after, found });
+    }
+    match (&last.event_id, &next.prev) {
+        (Some(last), Some(prev)) if last != prev => Err(Break::Fork { after, found }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(id: EntryId, event: &str) -> Checkpoint {
+        Checkpoint {
+            at: id,
+            event_id: EventId::new(event).ok(),
+        }
+    }
+
+    fn judged(high: u64, low: u64, prev: &str) -> Judged {
+        Judged {
+            at: checkpoint(EntryId::new(high, low), "x"),
+            prev: EventId::new(prev).ok(),
+            delivery: None,
+        }
+    }
+
+    #[test]
+    fn only_the_next_entry_behind_the_same_event_follows() {
+        let start = Checkpoint::default();
+        assert_eq!(follows(&start, &judged(1, 1, "")), Ok(()));
+        assert!(matches!(
+            follows(&start, &judged(1, 2, "")),
+            Err(Break::Gap { .. })
+        ));
+
+        let last = checkpoint(EntryId::new(1, 7), "a");
+        assert_eq!(follows(&last, &judged(1, 8, "a")), Ok(()));
+        assert!(matches!(
+            follows(&last, &judged(1, 9, "a")),
+            Err(Break::Gap { .. })
+        ));
+        assert!(matches!(
+            follows(&last, &judged(2, 8, "a")),
+            Err(Break::Gap { .. })
+        ));
+        assert!(matches!(
+            follows(&last, &judged(1, 8, "b")),
+            Err(Break::Fork { .. })
+        ));
+    }
+}

@@ -1,0 +1,46 @@
+use std::time::Duration;
+
+use millstream_core::mapping::Spec;
+use millstream_core::name::{AppName, InstanceId, StreamName};
+
+/// What a consumer does, and within which bounds.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The application whose tables are kept.
+    pub application: AppName,
+    /// This process among those of the application. A new name for each start by default.
+    pub instance: InstanceId,
+    /// The streams to read.
+    pub subscribes: Vec<StreamName>,
+    /// How events become rows.
+    pub mappings: Vec<Spec>,
+    /// How long an instance may be silent before others take its feeds. 10 s by default.
+    pub lease: Duration,
+    /// At most this many events in one transaction. 1,000 by default.
+    pub batch_max: usize,
+    /// How long one transaction should hold its locks. 20 ms by default.
+    pub transaction_time: Duration,
+    /// Whether a group that another database holds is taken from it. False by default.
+    pub take_over: bool,
+}
+
+impl Options {
+    /// Everything at its default.
+    pub fn new(application: AppName) -> Self {
+        Self {
+            application,
+            instance: new_instance(),
+            subscribes: Vec::new(),
+            mappings: Vec::new(),
+            lease: Duration::from_secs(10),
+            batch_max: 1_000,
+            transaction_time: Duration::from_millis(20),
+            take_over: false,
+        }
+    }
+}
+
+/// A name that no other process has.
+pub(crate) fn new_instance() -> InstanceId {
+    InstanceId::new(uuid::Uuid::new_v4().to_string()).expect("a UUID is a valid instance id")
+}

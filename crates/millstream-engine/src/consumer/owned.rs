@@ -1,0 +1,223 @@
+//! One shard of an owned stream: a log, read from the checkpoint.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, warn};
+
+use millstream_core::entry::Shard;
+use millstream_core::lease::{Checkpoint, Feed, Lease};
+use millstream_core::log::{Log, ReadLimit};
+
+use crate::backoff::pause;
+use crate::consumer::judge::{Break, Judge, Judged, follows};
+use crate::consumer::settler::{Settler, Stop, backoff};
+use crate::status::{Handle, State};
+
+/// Chunks that wait between reading and applying; one more is being read.
+const READ_AHEAD_CHUNKS: usize = 1;
+
+/// Bytes of one chunk.
+const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long a read waits for the first entry.
+const READ_WAIT: Duration = Duration::from_secs(2);
+
+/// How often a feed without arrivals looks whether something is left to settle or to publish.
+const IDLE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often a stalled shard is read again.
+const STALLED_WAIT: Duration = Duration::from_secs(1);
+
+/// Works on a shard until it is told to stop or has lost the lease, and returns the lease.
+pub(super) async fn run(
+    shard: Shard,
+    mut settler: Settler,
+    judge: Arc<Judge>,
+    chunk_max: usize,
+    cancel: CancellationToken,
+) -> Lease {
+    loop {
+        let (chunks, arrived) = mpsc::channel(READ_AHEAD_CHUNKS);
+        let reader = Reader {
+            log: settler.transport.log.clone(),
+            shard: shard.clone(),
+            judge: judge.clone(),
+            handle: settler.handle.clone(),
+            limit: ReadLimit {
+                count: chunk_max,
+                bytes: CHUNK_BYTES_MAX,
+            },
+        };
+        let last = settler.committed.clone();
+        let lease = settler.lease.clone();
+        let stop = cancel.child_token();
+        let reader = AbortOnDropHandle::new(tokio::spawn(async move {
+            reader.run(last, &lease, chunks, &stop).await;
+        }));
+        let stop = pump(arrived, &mut settler, &cancel).await;
+        drop(reader);
+        match stop {
+            Stop::Moved => {}
+            Stop::Lost => return settler.lease,
+            Stop::Cancelled => {
+                settler.finish().await;
+                return settler.lease;
+            }
+        }
+    }
+}
+
+/// Settles what the reader brings, as fast as the database takes it.
+async fn pump(
+    mut arrived: mpsc::Receiver<Vec<Judged>>,
+    settler: &mut Settler,
+    cancel: &CancellationToken,
+) -> Stop {
+    let mut waiting: VecDeque<Judged> = VecDeque::new();
+    loop {
+        if cancel.is_cancelled() {
+            return Stop::Cancelled;
+        }
+        while waiting.len() < settler.batch_size() {
+            let Ok(chunk) = arrived.try_recv() else { break };
+            waiting.extend(chunk);
+        }
+        let step = if waiting.is_empty() {
+            tokio::select! {
+                chunk = arrived.recv() => match chunk {
+                    Some(chunk) => { waiting.extend(chunk); continue; }
+                    None => return Stop::Cancelled,
+                },
+                () = tokio::time::sleep(IDLE_INTERVAL) => settler.idle(cancel).await,
+                () = cancel.cancelled() => return Stop::Cancelled,
+            }
+        } else {
+            settle_next(&mut waiting, settler, cancel).await
+        };
+        if let Err(stop) = step {
+            return stop;
+        }
+    }
+}
+
+async fn settle_next(
+    waiting: &mut VecDeque<Judged>,
+    settler: &mut Settler,
+    cancel: &CancellationToken,
+) -> Result<(), Stop> {
+    let count = waiting.len().min(settler.batch_size());
+    let mut to = settler.seen.clone();
+    let mut deliveries = Vec::with_capacity(count);
+    for judged in waiting.drain(..count) {
+        to = judged.at;
+        deliveries.extend(judged.delivery);
+    }
+    if deliveries.is_empty() {
+        settler.pass_over(to);
+        settler.idle(cancel).await
+    } else {
+        settler.settle(deliveries, to, cancel).await
+    }
+}
+
+/// Reads ahead of the transactions, and judges while they run.
+struct Reader {
+    log: Arc<dyn Log>,
+    shard: Shard,
+    judge: Arc<Judge>,
+    handle: Handle,
+    limit: ReadLimit,
+}
+
+impl Reader {
+    async fn run(
+        self,
+        mut last: Checkpoint,
+        lease: &Lease,
+        chunks: mpsc::Sender<Vec<Judged>>,
+        cancel: &CancellationToken,
+    ) {
+        let mut backoff = backoff(lease);
+        let feed = Feed::Owned(self.shard.clone());
+        loop {
+            let entries = match self
+                .log
+                .read(&self.shard, last.at, self.limit, READ_WAIT)
+                .await
+            {
+                Ok(entries) => entries,
+                Err(reason) => {
+                    if self
+                        .handle
+                        .set_state(&feed, State::Paused(reason.to_string()))
+                    {
+                        warn!(%feed, %reason, "paused: cannot read");
+                    }
+                    if !backoff.wait(cancel).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            if backoff.failures() > 0 {
+                backoff.succeeded();
+                self.handle.set_state(&feed, State::Running);
+            }
+
+            let mut chunk = Vec::with_capacity(entries.len());
+            let mut broken = None;
+            for entry in entries {
+                // Delivered again: judged and handed on before.
+                if entry.id <= last.at {
+                    continue;
+                }
+                let judged = self.judge.judge(&feed, entry);
+                if let Err(reason) = follows(&last, &judged) {
+                    broken = Some(reason);
+                    break;
+                }
+                last = judged.at.clone();
+                chunk.push(judged);
+            }
+            if !chunk.is_empty() && chunks.send(chunk).await.is_err() {
+                return;
+            }
+            match broken {
+                Some(reason) => {
+                    self.stall(&feed, &reason);
+                    if !pause(STALLED_WAIT, cancel).await {
+                        return;
+                    }
+                }
+                None => self.unstall(&feed),
+            }
+        }
+    }
+
+    fn stall(&self, feed: &Feed, reason: &Break) {
+        if self
+            .handle
+            .set_state(feed, State::Stalled(reason.to_string()))
+        {
+            error!(%feed, %reason, "stalled: nothing is settled beyond this");
+        }
+    }
+
+    fn unstall(&self, feed: &Feed) {
+        let stalled = |state: &State| matches!(state, State::Stalled(_));
+        if self
+            .handle
+            .status()
+            .feeds
+            .get(feed)
+            .is_some_and(|status| stalled(&status.state))
+        {
+            self.handle.set_state(feed, State::Running);
+        }
+    }
+}

@@ -1,0 +1,374 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use millstream_core::clock::Clock;
+use millstream_core::entry::EntryId;
+use millstream_core::error::ErrorKind;
+use millstream_core::lease::{Feed, Lease, Role};
+use millstream_core::mapping::{self, Problem};
+use millstream_core::name::{AppName, DatabaseId};
+use millstream_core::queue;
+use millstream_core::retry::RetryPolicy;
+use millstream_core::store::{Store, Table};
+
+use crate::Transport;
+use crate::backoff::{Backoff, pause};
+use crate::consumer::judge::Judge;
+use crate::consumer::settler::{Settler, backoff};
+use crate::consumer::{Options, owned, shared};
+use crate::membership::{Member, Unit};
+use crate::pace::Pace;
+use crate::status::{FeedStatus, Handle};
+
+/// How long a stopping consumer waits for its database to take the leases back.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
+
+/// Why a consumer refuses to run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The mappings do not fit the tables.
+    #[error("{} of the mappings cannot be used", .0.len())]
+    Mappings(Vec<Problem>),
+    /// Another database has settled events in this application's name.
+    #[error(
+        "the group {group} is held by another database ({held_by}); this one is {database}. \
+         If the other one is gone for good, take the group over"
+    )]
+    GroupHeld {
+        /// The application.
+        group: AppName,
+        /// The database that holds it.
+        held_by: DatabaseId,
+        /// The database that was opened.
+        database: DatabaseId,
+    },
+    /// The database cannot be used as it is.
+    #[error(transparent)]
+    Store(#[from] millstream_core::error::Error),
+}
+
+/// Applies what arrives for an application.
+///
+/// Several instances of one application share its feeds. Whatever happens to any of them, each event
+/// is settled once, in the order of its key, in one transaction with the checkpoint.
+#[derive(Debug)]
+pub struct Consumer {
+    store: Arc<dyn Store>,
+    transport: Transport,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    handle: Handle,
+}
+
+impl Consumer {
+    /// Puts a consumer together. Nothing happens before [`run`](Self::run).
+    pub fn new(
+        store: Arc<dyn Store>,
+        transport: Transport,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Self {
+        Self {
+            store,
+            transport,
+            clock,
+            options,
+            handle: Handle::default(),
+        }
+    }
+
+    /// A look at the consumer while it runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Checks everything that can be checked before the first event: our tables, the application's
+    /// tables, and the mappings onto them.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run), and when the database is away.
+    pub async fn check(&self) -> Result<(), Error> {
+        self.store.identity().await?;
+        self.judge().await.map(drop)
+    }
+
+    /// Runs until `shutdown`, then finishes the transactions at hand, publishes positions, gives the
+    /// leases back, and returns.
+    ///
+    /// A database or a transport that is away is waited for.
+    ///
+    /// # Errors
+    ///
+    /// Before the first event: when mappings do not fit the tables, when our tables are missing or
+    /// belong to another application, when another database holds the group.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let Some((database, judge)) = self.prepare(&shutdown).await? else {
+            return Ok(());
+        };
+        let mut running = Running {
+            member: Member::new(
+                self.store.clone(),
+                Role::Consumer,
+                self.options.instance.clone(),
+                self.options.lease,
+            ),
+            consumer: self,
+            database,
+            judge: Arc::new(judge),
+            tasks: JoinSet::new(),
+            held: BTreeMap::new(),
+            stop: CancellationToken::new(),
+        };
+        let result = running.run(&shutdown).await;
+        running.leave().await;
+        result
+    }
+
+    /// Waits for the database, and refuses what cannot work. None when shutdown came first.
+    async fn prepare(
+        &self,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<(DatabaseId, Judge)>, Error> {
+        let mut backoff = Backoff::new(RetryPolicy::OUTAGE, 0);
+        loop {
+            let prepared = async {
+                let identity = self.store.identity().await?;
+                Ok((identity.database, self.judge().await?))
+            };
+            match prepared.await {
+                Err(Error::Store(reason)) if reason.kind() == ErrorKind::Unavailable => {
+                    self.pause(&reason);
+                    if !backoff.wait(shutdown).await {
+                        return Ok(None);
+                    }
+                }
+                result => {
+                    self.resume();
+                    return result.map(Some);
+                }
+            }
+        }
+    }
+
+    async fn judge(&self) -> Result<Judge, Error> {
+        let names = mapping::table_names(&self.options.mappings);
+        let described = self.store.tables(&names).await?;
+        let known = names.into_iter().zip(described);
+        let tables: HashMap<_, Table> = known
+            .filter_map(|(name, table)| Some((name, table?)))
+            .collect();
+        let router = mapping::compile(&self.options.mappings, &tables).map_err(Error::Mappings)?;
+        Ok(Judge {
+            application: self.options.application.clone(),
+            router,
+            handled: self.store.handled().into_iter().collect(),
+            clock: self.clock.clone(),
+        })
+    }
+
+    fn pause(&self, reason: &millstream_core::error::Error) {
+        let reason = reason.to_string();
+        if self.handle.status().paused.as_ref() != Some(&reason) {
+            warn!(application = %self.options.application, %reason, "consumer paused");
+            self.handle.update(|status| status.paused = Some(reason));
+        }
+    }
+
+    fn resume(&self) {
+        if self.handle.status().paused.is_some() {
+            info!(application = %self.options.application, "consumer resumed");
+            self.handle.update(|status| status.paused = None);
+        }
+    }
+}
+
+/// A consumer that has begun: its feeds, and a task for each.
+struct Running {
+    consumer: Consumer,
+    member: Member,
+    database: DatabaseId,
+    judge: Arc<Judge>,
+    tasks: JoinSet<Lease>,
+    held: BTreeMap<Feed, Held>,
+    stop: CancellationToken,
+}
+
+struct Held {
+    lease: Lease,
+    stop: CancellationToken,
+}
+
+impl Running {
+    async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), Error> {
+        loop {
+            match self.look().await {
+                Ok(()) => self.consumer.resume(),
+                Err(Error::Store(reason)) => self.consumer.pause(&reason),
+                Err(refusal) => return Err(refusal),
+            }
+            tokio::select! {
+                more = pause(self.member.interval(), shutdown) => if !more { return Ok(()) },
+                Some(ended) = self.tasks.join_next() => self.ended(ended).await,
+            }
+        }
+    }
+
+    /// Finds new publishers, shares the feeds with the other instances, starts and stops tasks.
+    async fn look(&mut self) -> Result<(), Error> {
+        let feeds = self.feeds().await?;
+        self.consumer.store.register(Role::Consumer, &feeds).await?;
+        let held = &self.held;
+        let change = self
+            .member
+            .look(
+                |rows| {
+                    let wanted = rows.into_iter().filter(|row| feeds.contains(&row.feed));
+                    wanted.map(|row| vec![row]).collect()
+                },
+                |unit: &Unit| held.contains_key(&unit[0].feed),
+            )
+            .await?;
+        for row in change.release.iter().flatten() {
+            if let Some(held) = self.held.get(&row.feed) {
+                held.stop.cancel();
+            }
+        }
+        for lease in change.acquired.into_iter().flatten() {
+            self.start(lease).await?;
+        }
+        Ok(())
+    }
+
+    /// Every shard of every publisher but ourselves, and the shared streams.
+    async fn feeds(&self) -> Result<Vec<Feed>, Error> {
+        let mut feeds = Vec::new();
+        for stream in &self.consumer.options.subscribes {
+            feeds.push(Feed::Shared(stream.clone()));
+            for publisher in self.consumer.transport.log.publishers(Some(stream)).await? {
+                if publisher.owner != self.consumer.options.application {
+                    feeds.extend(publisher.shards().map(Feed::Owned));
+                }
+            }
+        }
+        Ok(feeds)
+    }
+
+    async fn start(&mut self, lease: Lease) -> Result<(), Error> {
+        let options = &self.consumer.options;
+        self.check_group(&lease).await?;
+        let settler = Settler {
+            store: self.consumer.store.clone(),
+            transport: self.consumer.transport.clone(),
+            clock: self.consumer.clock.clone(),
+            handle: self.consumer.handle.clone(),
+            database: self.database.clone(),
+            member: queue::Member {
+                group: options.application.clone(),
+                consumer: options.instance.clone(),
+            },
+            pace: Pace::new(options.transaction_time, options.batch_max),
+            backoff: backoff(&lease),
+            committed: lease.checkpoint.clone(),
+            seen: lease.checkpoint.clone(),
+            committed_at: Instant::now(),
+            published: (EntryId::ZERO, Instant::now()),
+            lease: lease.clone(),
+        };
+        info!(feed = %lease.feed, epoch = lease.epoch, at = %lease.checkpoint.at, "feed acquired");
+        let status = FeedStatus {
+            at: lease.checkpoint.at,
+            ..FeedStatus::default()
+        };
+        let feed = lease.feed.clone();
+        self.consumer
+            .handle
+            .update(|all| drop(all.feeds.insert(feed, status)));
+
+        let stop = self.stop.child_token();
+        self.held.insert(
+            lease.feed.clone(),
+            Held {
+                lease: lease.clone(),
+                stop: stop.clone(),
+            },
+        );
+        let judge = self.judge.clone();
+        match lease.feed {
+            Feed::Owned(shard) => {
+                self.tasks
+                    .spawn(owned::run(shard, settler, judge, options.batch_max, stop));
+            }
+            Feed::Shared(stream) => {
+                self.tasks.spawn(shared::run(stream, settler, judge, stop));
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of a database must not move the original's position.
+    async fn check_group(&self, lease: &Lease) -> Result<(), Error> {
+        let Feed::Owned(shard) = &lease.feed else {
+            return Ok(());
+        };
+        let group = &self.consumer.options.application;
+        let log = &self.consumer.transport.log;
+        for position in log.positions(shard).await? {
+            if position.group != *group || position.database == self.database {
+                continue;
+            }
+            if !self.consumer.options.take_over {
+                return Err(Error::GroupHeld {
+                    group: position.group,
+                    held_by: position.database,
+                    database: self.database.clone(),
+                });
+            }
+            warn!(%shard, held_by = %position.database, "taking the group over");
+            log.forget_positions(shard, group).await?;
+        }
+        Ok(())
+    }
+
+    /// A task ended: it lost its lease, was told to give it back, or panicked.
+    async fn ended(&mut self, ended: Result<Lease, tokio::task::JoinError>) {
+        let lease = match ended {
+            Ok(lease) => lease,
+            Err(error) => {
+                // A bug; the feed is acquired again, with a new epoch, by whoever looks next.
+                tracing::error!(%error, "a feed's task panicked");
+                self.held.retain(|_, held| !held.stop.is_cancelled());
+                return;
+            }
+        };
+        self.held.remove(&lease.feed);
+        self.consumer
+            .handle
+            .update(|status| drop(status.feeds.remove(&lease.feed)));
+        if let Err(error) = self.consumer.store.release(&[lease]).await {
+            self.consumer.pause(&error);
+        }
+    }
+
+    /// Stops everything: transactions at hand are finished, then the leases given back.
+    async fn leave(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        let leases: Vec<Lease> = self.held.into_values().map(|held| held.lease).collect();
+        let left = tokio::time::timeout(LEAVE_MAX, self.member.leave(&leases)).await;
+        if !matches!(left, Ok(Ok(()))) {
+            warn!(
+                application = %self.consumer.options.application,
+                "leases could not be given back; others take over after the lease"
+            );
+        }
+        self.consumer.handle.update(|status| status.feeds.clear());
+    }
+}

@@ -1,0 +1,278 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use millstream_core::clock::Clock;
+use millstream_core::delivery::{Delivery, Outcome};
+use millstream_core::entry::EntryId;
+use millstream_core::error::{Error, ErrorKind};
+use millstream_core::lease::{Checkpoint, Feed, Lease};
+use millstream_core::log::Position;
+use millstream_core::name::{DatabaseId, StreamName};
+use millstream_core::queue::Member;
+use millstream_core::retry::RetryPolicy;
+use millstream_core::store::{Batch, Store};
+
+use crate::Transport;
+use crate::backoff::Backoff;
+use crate::pace::Pace;
+use crate::status::{Handle, State};
+
+/// A busy feed publishes its position no more often than this.
+const POSITION_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long a checkpoint may lag that moved over passed-over entries only.
+const PASSED_OVER_MAX: Duration = Duration::from_secs(1);
+
+/// Settles deliveries of one feed: applies them, and only then tells the transport.
+#[derive(Debug)]
+pub(super) struct Settler {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) transport: Transport,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) handle: Handle,
+    pub(super) database: DatabaseId,
+    pub(super) member: Member,
+    pub(super) lease: Lease,
+    pub(super) pace: Pace,
+    pub(super) backoff: Backoff,
+    /// What the database has.
+    pub(super) committed: Checkpoint,
+    /// What has been looked at; above `committed` where entries were passed over.
+    pub(super) seen: Checkpoint,
+    /// When the last transaction was.
+    pub(super) committed_at: Instant,
+    /// What the transport was told, and when.
+    pub(super) published: (EntryId, Instant),
+}
+
+/// Why settling ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The service is stopping, or the feed is wanted elsewhere.
+    Cancelled,
+    /// Another instance has the lease.
+    Lost,
+    /// The checkpoint is not where it was: go on from where it is.
+    Moved,
+}
+
+impl Settler {
+    /// How many deliveries the next call of [`settle`](Self::settle) should bring.
+    pub(super) fn batch_size(&self) -> usize {
+        self.pace.size()
+    }
+
+    /// Notes that everything up to here is for others.
+    pub(super) fn pass_over(&mut self, to: Checkpoint) {
+        self.seen = to;
+    }
+
+    /// Settles deliveries and everything passed over before `to`, in one transaction.
+    ///
+    /// Returns when they are committed. Outages are waited out here, so nothing that was read is
+    /// ever dropped for one.
+    pub(super) async fn settle(
+        &mut self,
+        deliveries: Vec<Delivery>,
+        to: Checkpoint,
+        cancel: &CancellationToken,
+    ) -> Result<(), Stop> {
+        let entries: Vec<EntryId> = deliveries.iter().map(|delivery| delivery.entry).collect();
+        let count = deliveries.len();
+        let mut batch = Batch {
+            from: self.committed.clone(),
+            to,
+            deliveries: deliveries.into(),
+            applied_at: self.clock.now(),
+        };
+        let applied = loop {
+            match self.store.apply(&self.lease, &batch).await {
+                Ok(applied) => break Some(applied),
+                Err(error) if error.kind() == ErrorKind::Fenced => {
+                    if self.look_again(&batch, &error, cancel).await? {
+                        break None;
+                    }
+                }
+                Err(error) => {
+                    self.pause(&error);
+                    if !self.backoff.wait(cancel).await {
+                        return Err(Stop::Cancelled);
+                    }
+                }
+            }
+            batch.applied_at = self.clock.now();
+        };
+
+        self.resume();
+        self.committed = batch.to.clone();
+        self.seen = batch.to;
+        self.committed_at = Instant::now();
+        if let Some(applied) = applied {
+            self.pace.observe(count, applied.took);
+            let dead = applied.counts.get(Outcome::Dead);
+            if dead > 0 {
+                let blocked = applied.counts.get(Outcome::Blocked);
+                warn!(feed = %self.lease.feed, dead, blocked, "events parked: see `millstream dead-letters list`");
+            }
+            self.handle
+                .update(|status| status.counts.merge(&applied.counts));
+        }
+        self.handle
+            .update_feed(&self.lease.feed, |feed| feed.at = self.committed.at);
+        if let Feed::Shared(stream) = self.lease.feed.clone() {
+            self.ack(&stream, &entries, cancel).await?;
+        }
+        self.publish_position(false).await;
+        Ok(())
+    }
+
+    /// After a failed comparison: was it our own commit, whose answer got lost? True if so.
+    async fn look_again(
+        &mut self,
+        batch: &Batch,
+        error: &Error,
+        cancel: &CancellationToken,
+    ) -> Result<bool, Stop> {
+        loop {
+            match self.store.checkpoint(&self.lease).await {
+                Ok(None) => {
+                    info!(feed = %self.lease.feed, "lease went to another instance");
+                    return Err(Stop::Lost);
+                }
+                Ok(Some(checkpoint)) if checkpoint == batch.to => return Ok(true),
+                Ok(Some(checkpoint)) => {
+                    warn!(feed = %self.lease.feed, at = %checkpoint.at, %error, "checkpoint moved");
+                    self.committed = checkpoint.clone();
+                    self.seen = checkpoint;
+                    return Err(Stop::Moved);
+                }
+                Err(error) => {
+                    self.pause(&error);
+                    if !self.backoff.wait(cancel).await {
+                        return Err(Stop::Cancelled);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ack(
+        &mut self,
+        stream: &StreamName,
+        entries: &[EntryId],
+        cancel: &CancellationToken,
+    ) -> Result<(), Stop> {
+        loop {
+            match self
+                .transport
+                .queue
+                .ack(stream, &self.member.group, entries)
+                .await
+            {
+                Ok(_) => {
+                    self.resume();
+                    return Ok(());
+                }
+                // They stay pending; whoever claims them finds them in the inbox.
+                Err(error) => {
+                    self.pause(&error);
+                    if !self.backoff.wait(cancel).await {
+                        return Err(Stop::Cancelled);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Acks entries that are for others: judging them again would give the same.
+    pub(super) async fn ack_passed_over(
+        &mut self,
+        entries: &[EntryId],
+        cancel: &CancellationToken,
+    ) -> Result<(), Stop> {
+        match self.lease.feed.clone() {
+            Feed::Shared(stream) if !entries.is_empty() => self.ack(&stream, entries, cancel).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing has arrived for a while: settles what was passed over, and publishes the position.
+    pub(super) async fn idle(&mut self, cancel: &CancellationToken) -> Result<(), Stop> {
+        if self.seen != self.committed && self.committed_at.elapsed() >= PASSED_OVER_MAX {
+            self.settle(Vec::new(), self.seen.clone(), cancel).await?;
+        }
+        self.publish_position(true).await;
+        Ok(())
+    }
+
+    /// The feed is being given up: leaves nothing unsaid.
+    pub(super) async fn finish(&mut self) {
+        if self.seen != self.committed {
+            let cancel = CancellationToken::new();
+            cancel.cancel();
+            // Cancelled already, so an outage is not waited for; nothing is lost by that.
+            self.settle(Vec::new(), self.seen.clone(), &cancel)
+                .await
+                .ok();
+        }
+        self.publish_position(true).await;
+    }
+
+    async fn publish_position(&mut self, now: bool) {
+        let Feed::Owned(shard) = &self.lease.feed else {
+            return;
+        };
+        let (at, when) = self.published;
+        if at == self.committed.at || !(now || when.elapsed() >= POSITION_INTERVAL) {
+            return;
+        }
+        let position = Position {
+            group: self.member.group.clone(),
+            database: self.database.clone(),
+            at: self.committed.at,
+        };
+        match self.transport.log.publish_position(shard, &position).await {
+            Ok(()) => self.published = (position.at, Instant::now()),
+            // It is published again with the next batch, or at the next idle moment.
+            Err(error) => debug!(feed = %self.lease.feed, %error, "position not published"),
+        }
+    }
+
+    /// Says why the feed waits, once per reason.
+    pub(super) fn pause(&self, reason: &Error) {
+        if self
+            .handle
+            .set_state(&self.lease.feed, State::Paused(reason.to_string()))
+        {
+            let feed = &self.lease.feed;
+            match reason.kind() {
+                ErrorKind::Misconfigured => error!(%feed, %reason, "paused until this is mended"),
+                _ => warn!(%feed, %reason, "paused"),
+            }
+        }
+    }
+
+    pub(super) fn resume(&mut self) {
+        if self.backoff.failures() > 0 {
+            self.backoff.succeeded();
+            info!(feed = %self.lease.feed, "resumed");
+        }
+        self.handle.set_state(&self.lease.feed, State::Running);
+    }
+}
+
+/// The waits of a feed whose database or transport is away.
+pub(super) fn backoff(lease: &Lease) -> Backoff {
+    let seed = lease
+        .feed
+        .to_string()
+        .bytes()
+        .fold(lease.epoch, |seed, byte| {
+            seed.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
+    Backoff::new(RetryPolicy::OUTAGE, seed)
+}

@@ -1,0 +1,49 @@
+use std::collections::BTreeSet;
+
+use millstream_core::lease::LeaseRow;
+use millstream_core::name::InstanceId;
+
+/// Rows that are held together or not at all: one shard of a consumer, all shards of a relay.
+pub type Unit = Vec<LeaseRow>;
+
+/// What an instance should do next, as indexes of units.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Free units to take.
+    pub acquire: Vec<usize>,
+    /// Held units to give back.
+    pub release: Vec<usize>,
+}
+
+/// Decides what to take and what to give back.
+///
+/// `held` says which units this instance works on right now, whatever the rows say.
+pub fn decide(
+    me: &InstanceId,
+    living: &BTreeSet<InstanceId>,
+    units: &[Unit],
+    held: impl Fn(&Unit) -> bool,
+) -> Decision {
+    let rank = living
+        .iter()
+        .position(|instance| instance == me)
+        .unwrap_or(0);
+    let count = living.len().max(1);
+    let share = units.len() / count + usize::from(rank < units.len() % count);
+
+    let mine: Vec<usize> = (0..units.len())
+        .filter(|&unit| held(&units[unit]))
+        .collect();
+    let is_free = |unit: &Unit| {
+        unit.iter().all(|row| match &row.owner {
+            None => true,
+            // A row in our name that we do not work on is left over from a lost reply.
+            Some(owner) => owner == me || !living.contains(owner),
+        })
+    };
+    let free = (0..units.len()).filter(|&unit| !held(&units[unit]) && is_free(&units[unit]));
+    Decision {
+        acquire: free.take(share.saturating_sub(mine.len())).collect(),
+        release: mine.into_iter().skip(share).collect(),
+    }
+}

@@ -1,0 +1,371 @@
+//! The transaction that settles a batch.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use millstream_core::change::Change;
+use millstream_core::delivery::{Content, Delivery, Outcome, Plan, Reason};
+use millstream_core::entry::EntryId;
+use millstream_core::error::{Error, ErrorKind};
+use millstream_core::event::Event;
+use millstream_core::fold::fold;
+use millstream_core::lease::{Feed, Lease};
+use millstream_core::name::{PartitionKey, TenantId};
+use millstream_core::store::{Applied, Batch};
+
+use crate::sqlite::database::{Options, while_doing};
+use crate::sqlite::handler::Handler;
+use crate::sqlite::leases::{compare_and_set, immediate};
+use crate::sqlite::write::write;
+use crate::sqlite::{dead_letters, inbox};
+
+/// Settles a batch: all of it at once, or, when one event fails, by looking for that event.
+pub(super) fn apply(
+    db: &mut rusqlite::Connection,
+    options: &Options,
+    lease: &Lease,
+    batch: &Batch,
+) -> Result<Applied, Error> {
+    match attempt(db, options, lease, batch, Search::None) {
+        Err(Failure::Event(_)) => {}
+        Err(Failure::Whole(error)) => return Err(error),
+        Ok(applied) => return Ok(applied),
+    }
+    attempt(db, options, lease, batch, Search::Halves).map_err(|failure| match failure {
+        Failure::Whole(error) | Failure::Event(error) => error,
+    })
+}
+
+/// What to do when an event fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Search {
+    /// Give up the transaction. The usual case needs no savepoints.
+    None,
+    /// Go back to the savepoint and settle each half for itself.
+    Halves,
+}
+
+/// Whose error it is.
+enum Failure {
+    /// One event's; the others can be settled without it.
+    Event(Error),
+    /// Everybody's: the transaction is given up.
+    Whole(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        if error.kind().is_of_one_event() {
+            Self::Event(error)
+        } else {
+            Self::Whole(error)
+        }
+    }
+}
+
+/// How a delivery ends.
+#[derive(Debug, Clone)]
+pub(super) enum Ending {
+    /// It is settled.
+    Settled(Outcome),
+    /// It is parked, or waits behind one that is.
+    Parked(Outcome, Reason),
+    /// Its event was settled before; for the shared stream only.
+    Repeated,
+}
+
+fn attempt(
+    db: &mut rusqlite::Connection,
+    options: &Options,
+    lease: &Lease,
+    batch: &Batch,
+    search: Search,
+) -> Result<Applied, Failure> {
+    let failed = while_doing("apply a batch");
+    let tx = immediate(db, &failed).map_err(Failure::Whole)?;
+    let begun = Instant::now();
+    let shard = compare_and_set(&tx, &options.prefix, lease, &batch.from, &batch.to)
+        .map_err(Failure::Whole)?;
+
+    let repeated = match &lease.feed {
+        // The checkpoint has answered that before.
+        Feed::Owned(_) => HashSet::new(),
+        Feed::Shared(_) => inbox::repeated(&tx, &options.prefix, shard, &batch.deliveries)
+            .map_err(|error| Failure::Whole(bookkeeping(error)))?,
+    };
+    let mut settling = Settling::begin(&tx, options, lease, repeated).map_err(Failure::Whole)?;
+    let deliveries: Vec<&Delivery> = batch.deliveries.iter().collect();
+    match search {
+        Search::None => {
+            let endings = settling.try_range(&deliveries)?;
+            settling.endings = endings;
+        }
+        Search::Halves => settling.settle(&deliveries).map_err(Failure::Whole)?,
+    }
+
+    let endings = settling.endings;
+    let mut applied = record(&tx, options, lease, shard, batch, &endings)
+        .map_err(|error| Failure::Whole(bookkeeping(error)))?;
+    tx.commit().map_err(|error| Failure::Whole(failed(error)))?;
+    applied.took = begun.elapsed();
+    Ok(applied)
+}
+
+/// An error in our own tables is never an event's fault.
+fn bookkeeping(error: Error) -> Error {
+    if error.kind().is_of_one_event() {
+        return Error::with_source(
+            ErrorKind::Misconfigured,
+            "our own tables refused a row",
+            error,
+        );
+    }
+    error
+}
+
+/// Writes inbox rows and dead letters.
+fn record(
+    tx: &rusqlite::Transaction<'_>,
+    options: &Options,
+    lease: &Lease,
+    shard: i64,
+    batch: &Batch,
+    endings: &[Ending],
+) -> Result<Applied, Error> {
+    let shared = matches!(lease.feed, Feed::Shared(_));
+    let mut inbox = inbox::Insert::prepare(tx, &options.prefix, shard, shared, batch.applied_at)?;
+    let mut applied = Applied::default();
+    for (delivery, ending) in batch.deliveries.iter().zip(endings) {
+        let outcome = match ending {
+            Ending::Repeated => {
+                applied.repeated += 1;
+                continue;
+            }
+            Ending::Settled(outcome) => *outcome,
+            Ending::Parked(outcome, reason) => {
+                let parked = dead_letters::Parked {
+                    delivery,
+                    outcome: *outcome,
+                    reason,
+                };
+                parked.insert(tx, &options.prefix, shard, &lease.feed, batch.applied_at)?;
+                *outcome
+            }
+        };
+        inbox.insert(delivery, outcome)?;
+        applied.counts.add(outcome);
+    }
+    Ok(applied)
+}
+
+/// Source, tenant and key: what stays in order behind a parked event.
+type Key = (Box<str>, TenantId, PartitionKey);
+
+/// A batch on its way through the transaction.
+struct Settling<'a> {
+    tx: &'a rusqlite::Transaction<'a>,
+    options: &'a Options,
+    lease: &'a Lease,
+    /// Entries of the shared stream whose event was settled before, or stands earlier in the batch.
+    repeated: HashSet<EntryId>,
+    /// Whether anything is parked in this database: mostly not, and then nothing need be looked up.
+    any_parked: bool,
+    /// Keys that were looked up.
+    known: HashMap<Key, bool>,
+    /// How the deliveries so far ended.
+    endings: Vec<Ending>,
+}
+
+impl<'a> Settling<'a> {
+    fn begin(
+        tx: &'a rusqlite::Transaction<'a>,
+        options: &'a Options,
+        lease: &'a Lease,
+        repeated: HashSet<EntryId>,
+    ) -> Result<Self, Error> {
+        let any_parked = dead_letters::any(tx, &options.prefix)?;
+        Ok(Self {
+            tx,
+            options,
+            lease,
+            repeated,
+            any_parked,
+            known: HashMap::new(),
+            endings: Vec::new(),
+        })
+    }
+
+    /// Settles a range under a savepoint; where an event fails, each half under its own.
+    ///
+    /// The left half goes first, so that the right one knows what was parked.
+    fn settle(&mut self, range: &[&'a Delivery]) -> Result<(), Error> {
+        let failed = while_doing("set a savepoint");
+        self.tx
+            .execute_batch("SAVEPOINT millstream_range")
+            .map_err(&failed)?;
+        match self.try_range(range) {
+            Ok(mut endings) => {
+                self.tx
+                    .execute_batch("RELEASE millstream_range")
+                    .map_err(&failed)?;
+                self.endings.append(&mut endings);
+                Ok(())
+            }
+            Err(Failure::Whole(error)) => Err(error),
+            Err(Failure::Event(error)) => {
+                if self.tx.is_autocommit() {
+                    return Err(Error::with_source(
+                        ErrorKind::Misconfigured,
+                        "a table or a trigger ends our transaction on a conflict",
+                        error,
+                    ));
+                }
+                self.tx
+                    .execute_batch("ROLLBACK TO millstream_range; RELEASE millstream_range")
+                    .map_err(&failed)?;
+                match range {
+                    [delivery] => {
+                        self.park(delivery, &error);
+                        Ok(())
+                    }
+                    _ => {
+                        let (left, right) = range.split_at(range.len() / 2);
+                        self.settle(left)?;
+                        self.settle(right)
+                    }
+                }
+            }
+        }
+    }
+
+    fn park(&mut self, delivery: &Delivery, error: &Error) {
+        if let Some(key) = self.key(delivery) {
+            self.known.insert(key, true);
+        }
+        self.endings.push(Ending::Parked(
+            Outcome::Dead,
+            Reason::new(error.to_string()),
+        ));
+    }
+
+    /// Settles a range as a whole, and says how each delivery ends if it holds.
+    ///
+    /// Changes rows, but nothing in `self` that would be wrong after a rollback.
+    fn try_range(&mut self, range: &[&'a Delivery]) -> Result<Vec<Ending>, Failure> {
+        let mut endings = Vec::with_capacity(range.len());
+        let mut parked_here = HashSet::new();
+        let mut changes: Vec<&'a Change> = Vec::with_capacity(range.len());
+        for &delivery in range {
+            if self.repeated.contains(&delivery.entry) {
+                endings.push(Ending::Repeated);
+                continue;
+            }
+            let key = self.key(delivery);
+            if let Some(key) = &key
+                && (parked_here.contains(key) || self.is_parked(key).map_err(Failure::Whole)?)
+            {
+                let reason = Reason::new("waits behind an earlier event of its key");
+                endings.push(Ending::Parked(Outcome::Blocked, reason));
+                continue;
+            }
+            let reason = match &delivery.content {
+                Content::Undecodable(undecodable) => undecodable.reason.clone(),
+                Content::Event {
+                    plan: Plan::Invalid(reason),
+                    ..
+                } => reason.clone(),
+                Content::Event {
+                    plan: Plan::Skip, ..
+                } => {
+                    endings.push(Ending::Settled(Outcome::Skipped));
+                    continue;
+                }
+                Content::Event {
+                    event,
+                    plan:
+                        Plan::Apply {
+                            changes: own,
+                            handler,
+                        },
+                    ..
+                } => {
+                    changes.extend(own);
+                    if *handler {
+                        // The handler sees every row as of its event.
+                        self.write(&std::mem::take(&mut changes))?;
+                        self.handle(event)?;
+                    }
+                    endings.push(Ending::Settled(Outcome::Applied));
+                    continue;
+                }
+            };
+            parked_here.extend(key);
+            endings.push(Ending::Parked(Outcome::Dead, reason));
+        }
+        self.write(&changes)?;
+        self.known
+            .extend(parked_here.into_iter().map(|key| (key, true)));
+        Ok(endings)
+    }
+
+    fn write(&self, changes: &[&'a Change]) -> Result<(), Failure> {
+        for set in fold(changes.iter().copied()) {
+            write(self.tx, &set)?;
+        }
+        Ok(())
+    }
+
+    fn handle(&self, event: &Event) -> Result<(), Failure> {
+        let Some(handler) = self.options.handlers.get(event.event_type.as_str()) else {
+            return Ok(());
+        };
+        let result = call(handler, event, self.tx);
+        if self.tx.is_autocommit() {
+            return Err(Failure::Whole(Error::new(
+                ErrorKind::Misconfigured,
+                format!(
+                    "the handler of {} ended the transaction that it was lent",
+                    event.event_type
+                ),
+            )));
+        }
+        Ok(result?)
+    }
+
+    fn is_parked(&mut self, key: &Key) -> Result<bool, Error> {
+        if let Some(&parked) = self.known.get(key) {
+            return Ok(parked);
+        }
+        if !self.any_parked {
+            return Ok(false);
+        }
+        let parked = dead_letters::holds(self.tx, &self.options.prefix, &key.0, &key.1, &key.2)?;
+        self.known.insert(key.clone(), parked);
+        Ok(parked)
+    }
+
+    fn key(&self, delivery: &Delivery) -> Option<Key> {
+        let (tenant, key) = delivery.key()?;
+        let source = match &self.lease.feed {
+            Feed::Owned(shard) => shard.owner.as_str(),
+            Feed::Shared(_) => inbox::source(delivery)?,
+        };
+        Some((source.into(), tenant.clone(), key.clone()))
+    }
+}
+
+fn call(handler: &dyn Handler, event: &Event, tx: &rusqlite::Transaction<'_>) -> Result<(), Error> {
+    let doing = || format!("the handler of {}", event.event_type);
+    match catch_unwind(AssertUnwindSafe(|| handler.handle(event, tx))) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(match error.downcast::<rusqlite::Error>() {
+            Ok(error) => millstream_sqlite::error::from_rusqlite(*error, doing()),
+            Err(error) => Error::with_source(ErrorKind::Invalid, doing(), error),
+        }),
+        Err(_) => Err(Error::new(
+            ErrorKind::Invalid,
+            format!("{} panicked", doing()),
+        )),
+    }
+}

@@ -1,0 +1,140 @@
+use bytes::Bytes;
+use rusqlite::{named_params, params};
+
+use millstream_core::clock::Timestamp;
+use millstream_core::delivery::{Content, Delivery, Outcome, Reason};
+use millstream_core::entry::{EntryId, Fields};
+use millstream_core::error::Error;
+use millstream_core::lease::Feed;
+use millstream_core::name::{EventId, PartitionKey, TenantId};
+use millstream_core::store::{DeadLetter, DeadLetterQuery};
+
+use crate::identifier::Prefix;
+use crate::sqlite::database::while_doing;
+use crate::sqlite::inbox::source;
+use crate::sqlite::leases::{feed, number};
+
+/// A delivery to be kept, with the reason.
+pub(super) struct Parked<'a> {
+    pub(super) delivery: &'a Delivery,
+    pub(super) outcome: Outcome,
+    pub(super) reason: &'a Reason,
+}
+
+impl Parked<'_> {
+    pub(super) fn insert(
+        &self,
+        tx: &rusqlite::Transaction<'_>,
+        prefix: &Prefix,
+        shard: i64,
+        feed: &Feed,
+        parked_at: Timestamp,
+    ) -> Result<(), Error> {
+        let delivery = self.delivery;
+        let event_type = match &delivery.content {
+            Content::Event { event, .. } => Some(event.event_type.as_str()),
+            Content::Undecodable(part) => part.event_type.as_deref(),
+        };
+        let source = match feed {
+            Feed::Owned(shard) => Some(shard.owner.as_str()),
+            Feed::Shared(_) => source(delivery),
+        };
+        let (tenant, key) = delivery.key().unzip();
+        // A blocked event was not tried.
+        let attempts = i32::from(self.outcome != Outcome::Blocked);
+        tx.prepare_cached(&prefix.sql(
+            "INSERT INTO ~dead_letters
+               (shard, generation, seq, event_id, event_type, source_application, tenant_id,
+                partition_key, outcome, reason, attempts, raw, parked_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ))
+        .and_then(|mut insert| {
+            insert.execute(params![
+                shard,
+                delivery.entry.high.cast_signed(),
+                delivery.entry.low.cast_signed(),
+                delivery.event_id().map(EventId::as_str),
+                event_type,
+                source,
+                tenant.map(TenantId::as_str),
+                key.map(PartitionKey::as_str),
+                self.outcome.as_str(),
+                self.reason.as_str(),
+                attempts,
+                delivery.raw.to_blob(),
+                parked_at.as_millis(),
+            ])
+        })
+        .map(drop)
+        .map_err(while_doing("park an event"))
+    }
+}
+
+/// Whether anything is parked at all.
+pub(super) fn any(tx: &rusqlite::Transaction<'_>, prefix: &Prefix) -> Result<bool, Error> {
+    tx.prepare_cached(&prefix.sql("SELECT EXISTS (SELECT 1 FROM ~dead_letters)"))
+        .and_then(|mut query| query.query_row([], |row| row.get(0)))
+        .map_err(while_doing("look for parked events"))
+}
+
+/// Whether an event of the key is parked, so that later ones must wait.
+pub(super) fn holds(
+    tx: &rusqlite::Transaction<'_>,
+    prefix: &Prefix,
+    source: &str,
+    tenant: &TenantId,
+    key: &PartitionKey,
+) -> Result<bool, Error> {
+    tx.prepare_cached(&prefix.sql(
+        "SELECT EXISTS (SELECT 1 FROM ~dead_letters
+                        WHERE source_application = ?1 AND tenant_id = ?2 AND partition_key = ?3)",
+    ))
+    .and_then(|mut query| {
+        query.query_row([source, tenant.as_str(), key.as_str()], |row| row.get(0))
+    })
+    .map_err(while_doing("look for parked events"))
+}
+
+/// Reads dead letters in the order of their numbers.
+pub(super) fn list(
+    db: &rusqlite::Connection,
+    prefix: &Prefix,
+    query: &DeadLetterQuery,
+) -> Result<Vec<DeadLetter>, Error> {
+    let failed = while_doing("read dead letters");
+    let mut statement = db
+        .prepare_cached(&prefix.sql(
+            "SELECT s.stream, s.source, s.shard, d.id, d.generation, d.seq, d.event_id,
+                    d.event_type, d.tenant_id, d.partition_key, d.outcome, d.reason, d.attempts,
+                    d.parked_at, d.raw
+             FROM ~dead_letters d JOIN ~millstream_shards s ON s.id = d.shard
+             WHERE d.id > :after AND (:number IS NULL OR d.id = :number)
+             ORDER BY d.id LIMIT :limit",
+        ))
+        .map_err(&failed)?;
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let rows = statement
+        .query_map(
+            named_params! { ":after": query.after, ":number": query.number, ":limit": limit },
+            |row| {
+                let outcome: String = row.get(10)?;
+                Ok(DeadLetter {
+                    feed: feed(row, 0)?,
+                    number: row.get(3)?,
+                    entry: EntryId::new(number(row, 4)?, number(row, 5)?),
+                    event_id: row.get(6)?,
+                    event_type: row.get(7)?,
+                    tenant: row.get(8)?,
+                    key: row.get(9)?,
+                    outcome: Outcome::parse(&outcome).unwrap_or(Outcome::Dead),
+                    reason: row.get(11)?,
+                    attempts: row.get(12)?,
+                    parked_at: Timestamp::from_millis(row.get(13)?),
+                    raw: Fields::from_blob(Bytes::from(row.get::<_, Vec<u8>>(14)?))
+                        .unwrap_or_default(),
+                })
+            },
+        )
+        .map_err(&failed)?;
+    rows.collect::<Result<_, _>>().map_err(&failed)
+}

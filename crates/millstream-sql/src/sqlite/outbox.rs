@@ -1,0 +1,318 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension, Row, params};
+
+use millstream_core::entry::{EntryId, Shard};
+use millstream_core::error::{Error, ErrorKind};
+use millstream_core::lease::{Checkpoint, Feed, Lease};
+use millstream_core::name::{EventId, StreamName};
+use millstream_core::outbox::{Inserted, NewEvent, Outbox, OutboxRow};
+
+use crate::sqlite::database::{Database, Options, while_doing};
+use crate::sqlite::leases::{compare_and_set, immediate, number};
+use crate::sqlite::publish::publish_once;
+
+/// Bytes of rows that one call brings into memory. The first row always comes.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How often the file is looked at while an application is busy, and while it is not.
+const POLL: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(5)..=Duration::from_millis(50);
+
+/// The columns of an [`OutboxRow`], in the order in which [`read_row`] takes them.
+const COLUMNS: &str = "event_id, event_type, version, target_application, tenant_id, entity_id, \
+                       partition_key, entity_version, occurred_at, published_by, event_data, \
+                       metadata";
+
+#[async_trait]
+impl Outbox for Database {
+    async fn number(&self, tops: &[Lease], limit: usize) -> Result<Vec<OutboxRow>, Error> {
+        let tops = tops.to_vec();
+        self.write(move |db, options| number_rows(db, options, &tops, limit))
+            .await
+    }
+
+    async fn numbered(
+        &self,
+        shard: &Shard,
+        after: EntryId,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, Error> {
+        let shard = shard.clone();
+        self.read(move |db, options| {
+            let failed = while_doing("read numbered events");
+            let tx = db.transaction().map_err(&failed)?;
+            let mut prev = event_at(&tx, options, &shard, after).map_err(&failed)?;
+            let mut query = tx
+                .prepare_cached(&options.prefix.sql(&format!(
+                    "SELECT {COLUMNS}, generation, seq FROM ~outbox
+                     WHERE stream = ?1 AND shard = ?2 AND seq IS NOT NULL
+                       AND (generation, seq) > (?3, ?4)
+                     ORDER BY generation, seq LIMIT ?5"
+                )))
+                .map_err(&failed)?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut found = query
+                .query(params![
+                    shard.stream.as_str(),
+                    shard.number,
+                    after.high.cast_signed(),
+                    after.low.cast_signed(),
+                    limit,
+                ])
+                .map_err(&failed)?;
+            let mut rows = Vec::new();
+            let mut bytes = 0;
+            while let Some(row) = found.next().map_err(&failed)? {
+                let at = EntryId::new(
+                    number(row, 12).map_err(&failed)?,
+                    number(row, 13).map_err(&failed)?,
+                );
+                let mut row = read_row(row, 0).map_err(&failed)?;
+                row.shard = shard.number;
+                row.at = at;
+                row.prev = prev.replace(row.event_id.clone());
+                bytes += byte_len(&row);
+                rows.push(row);
+                if bytes >= BYTES_MAX {
+                    break;
+                }
+            }
+            Ok(rows)
+        })
+        .await
+    }
+
+    async fn checkpoint_at(&self, shard: &Shard, at: EntryId) -> Result<Option<Checkpoint>, Error> {
+        let shard = shard.clone();
+        self.read(move |db, options| {
+            let found = event_at(db, options, &shard, at).map_err(while_doing("look up a seq"))?;
+            Ok(found.map(|id| Checkpoint {
+                at,
+                event_id: event_id(&id),
+            }))
+        })
+        .await
+    }
+
+    async fn unsent(&self, stream: &StreamName) -> Result<u64, Error> {
+        let stream = stream.clone();
+        self.read(move |db, options| {
+            let sql = "SELECT count(*) FROM ~outbox WHERE stream = ?1 AND seq IS NULL";
+            db.prepare_cached(&options.prefix.sql(sql))
+                .and_then(|mut query| query.query_row([stream.as_str()], |row| number(row, 0)))
+                .map_err(while_doing("count unsent events"))
+        })
+        .await
+    }
+
+    async fn insert(&self, stream: &StreamName, events: &[NewEvent]) -> Result<Inserted, Error> {
+        let stream = stream.clone();
+        let events = events.to_vec();
+        self.write(move |db, options| {
+            let failed = while_doing("write to the outbox");
+            let tx = immediate(db, &failed)?;
+            let mut inserted = Inserted::default();
+            for event in &events {
+                if publish_once(&tx, &options.prefix, Some(&stream), event)? {
+                    inserted.added += 1;
+                } else {
+                    inserted.repeated += 1;
+                }
+            }
+            tx.commit().map_err(&failed)?;
+            Ok(inserted)
+        })
+        .await
+    }
+
+    async fn wait(&self, wait: Duration) {
+        let deadline = Instant::now() + wait;
+        let mut pause = *POLL.start();
+        loop {
+            let version = self
+                .reader
+                .call(|db| {
+                    db.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0))
+                        .map_err(while_doing("look for changes"))
+                })
+                .await;
+            match version {
+                // Something was written by another connection since the last look.
+                Ok(version) if self.seen.swap(version, Ordering::Relaxed) != version => return,
+                // The caller's next step meets the error; it must not come at once.
+                Ok(_) | Err(_) => {}
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(*POLL.end());
+        }
+    }
+}
+
+/// Numbers rows in the order of their ids, which SQLite's one writer makes the order of their keys'
+/// versions too.
+fn number_rows(
+    db: &mut rusqlite::Connection,
+    options: &Options,
+    tops: &[Lease],
+    limit: usize,
+) -> Result<Vec<OutboxRow>, Error> {
+    let failed = while_doing("number events");
+    let shards: Vec<&Shard> = tops.iter().map(owned).collect::<Result<_, _>>()?;
+    let Some(stream) = shards.first().map(|shard| shard.stream.as_str()) else {
+        return Ok(Vec::new());
+    };
+    let count = u16::try_from(tops.len()).unwrap_or(u16::MAX);
+
+    let tx = immediate(db, &failed)?;
+    let mut rows = Vec::new();
+    let mut raised: BTreeMap<usize, Checkpoint> = BTreeMap::new();
+    {
+        let mut query = tx
+            .prepare_cached(&options.prefix.sql(&format!(
+                "SELECT id, {COLUMNS} FROM ~outbox
+                 WHERE stream = ?1 AND seq IS NULL ORDER BY id LIMIT ?2"
+            )))
+            .map_err(&failed)?;
+        let mut mark = tx
+            .prepare_cached(
+                &options
+                    .prefix
+                    .sql("UPDATE ~outbox SET shard = ?2, generation = ?3, seq = ?4 WHERE id = ?1"),
+            )
+            .map_err(&failed)?;
+
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut found = query.query(params![stream, limit]).map_err(&failed)?;
+        let mut ids = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = found.next().map_err(&failed)? {
+            let id: i64 = row.get(0).map_err(&failed)?;
+            let mut row = read_row(row, 1).map_err(&failed)?;
+            row.shard = Shard::number_of(&row.tenant, &row.partition_key, count);
+            let index = usize::from(row.shard);
+            let top = raised
+                .entry(index)
+                .or_insert_with(|| tops[index].checkpoint.clone());
+            row.prev = top
+                .event_id
+                .as_ref()
+                .map(|id| Bytes::copy_from_slice(id.as_str().as_bytes()));
+            row.at = EntryId::new(top.at.high.max(1), top.at.low + 1);
+            *top = Checkpoint {
+                at: row.at,
+                event_id: event_id(&row.event_id),
+            };
+            bytes += byte_len(&row);
+            ids.push(id);
+            rows.push(row);
+            if bytes >= BYTES_MAX {
+                break;
+            }
+        }
+        drop(found);
+
+        for (id, row) in ids.iter().zip(&rows) {
+            let (generation, seq) = (row.at.high.cast_signed(), row.at.low.cast_signed());
+            mark.execute(params![id, row.shard, generation, seq])
+                .map_err(&failed)?;
+        }
+    }
+    for (index, to) in &raised {
+        let top = &tops[*index];
+        compare_and_set(&tx, &options.prefix, top, &top.checkpoint, to)?;
+    }
+    tx.commit().map_err(&failed)?;
+    Ok(rows)
+}
+
+fn owned(lease: &Lease) -> Result<&Shard, Error> {
+    match &lease.feed {
+        Feed::Owned(shard) => Ok(shard),
+        Feed::Shared(stream) => Err(Error::new(
+            ErrorKind::Misconfigured,
+            format!("{stream}: events of the shared stream are not numbered"),
+        )),
+    }
+}
+
+/// The id of the event that has this number.
+fn event_at(
+    db: &rusqlite::Connection,
+    options: &Options,
+    shard: &Shard,
+    at: EntryId,
+) -> rusqlite::Result<Option<Bytes>> {
+    db.prepare_cached(&options.prefix.sql(
+        "SELECT event_id FROM ~outbox
+         WHERE stream = ?1 AND shard = ?2 AND generation = ?3 AND seq = ?4",
+    ))?
+    .query_row(
+        params![
+            shard.stream.as_str(),
+            shard.number,
+            at.high.cast_signed(),
+            at.low.cast_signed()
+        ],
+        |row| bytes(row, 0),
+    )
+    .optional()
+}
+
+/// A damaged id counts as none; the table's own checks do not let one in.
+fn event_id(id: &[u8]) -> Option<EventId> {
+    EventId::new(std::str::from_utf8(id).ok()?).ok()
+}
+
+fn read_row(row: &Row<'_>, first: usize) -> rusqlite::Result<OutboxRow> {
+    let entity = bytes(row, first + 5)?;
+    let partition_key = bytes(row, first + 6)?;
+    Ok(OutboxRow {
+        shard: 0,
+        at: EntryId::ZERO,
+        prev: None,
+        event_id: bytes(row, first)?,
+        event_type: bytes(row, first + 1)?,
+        version: bytes(row, first + 2)?,
+        target: bytes(row, first + 3)?,
+        tenant: bytes(row, first + 4)?,
+        partition_key: if partition_key.is_empty() {
+            entity.clone()
+        } else {
+            partition_key
+        },
+        entity,
+        entity_version: row
+            .get::<_, Option<i64>>(first + 7)?
+            .unwrap_or(0)
+            .unsigned_abs(),
+        timestamp: bytes(row, first + 8)?,
+        published_by: bytes(row, first + 9)?,
+        data: bytes(row, first + 10)?,
+        metadata: bytes(row, first + 11)?,
+    })
+}
+
+/// The bytes of a column as they are: SQLite does not check that text is UTF-8.
+fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Bytes::copy_from_slice(bytes),
+        ValueRef::Integer(value) => Bytes::from(value.to_string()),
+        ValueRef::Real(value) => Bytes::from(value.to_string()),
+        ValueRef::Null => Bytes::new(),
+    })
+}
+
+fn byte_len(row: &OutboxRow) -> usize {
+    // Everything else has at most a few hundred bytes, by the table's own checks.
+    row.data.len() + row.metadata.len() + 512
+}

@@ -1,0 +1,204 @@
+-- Version 1 of our tables. Nothing here is newer than SQLite 3.24, and no table is STRICT, so that
+-- an application with an older library can still open its own file.
+
+CREATE TABLE ~millstream_meta (
+  name  TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE ~millstream_instances (
+  instance TEXT NOT NULL,
+  role     TEXT NOT NULL,
+  count    INTEGER NOT NULL,
+  PRIMARY KEY (instance, role)
+) WITHOUT ROWID;
+
+-- Who works on which feed, and how far they are. The shared stream has no source and shard -1.
+CREATE TABLE ~millstream_shards (
+  id         INTEGER PRIMARY KEY,
+  role       TEXT NOT NULL,
+  stream     TEXT NOT NULL,
+  source     TEXT NOT NULL,
+  shard      INTEGER NOT NULL,
+  epoch      INTEGER NOT NULL DEFAULT 0,
+  owner      TEXT,
+  generation INTEGER NOT NULL DEFAULT 0,
+  seq        INTEGER NOT NULL DEFAULT 0,
+  event_id   TEXT,
+  UNIQUE (role, stream, source, shard)
+);
+
+-- One row for each event that arrived for this application.
+CREATE TABLE ~millstream_inbox (
+  shard              INTEGER NOT NULL,
+  generation         INTEGER NOT NULL,
+  seq                INTEGER NOT NULL,
+  event_id           TEXT,
+  event_type         TEXT,
+  source_application TEXT, -- null where the shard's source is meant
+  tenant_id          TEXT,
+  entity_id          TEXT,
+  outcome            TEXT NOT NULL,
+  published_at       TEXT,
+  received_at        INTEGER NOT NULL,
+  applied_at         INTEGER NOT NULL,
+  PRIMARY KEY (shard, generation, seq)
+) WITHOUT ROWID;
+
+CREATE INDEX ~millstream_inbox_event ON ~millstream_inbox (event_id);
+CREATE INDEX ~millstream_inbox_entity ON ~millstream_inbox (tenant_id, entity_id);
+
+CREATE TABLE ~dead_letters (
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+  shard              INTEGER NOT NULL,
+  generation         INTEGER NOT NULL,
+  seq                INTEGER NOT NULL,
+  event_id           TEXT,
+  event_type         TEXT,
+  source_application TEXT,
+  tenant_id          TEXT,
+  partition_key      TEXT,
+  outcome            TEXT NOT NULL,
+  reason             TEXT NOT NULL,
+  attempts           INTEGER NOT NULL,
+  raw                BLOB NOT NULL,
+  parked_at          INTEGER NOT NULL,
+  UNIQUE (shard, generation, seq)
+);
+
+CREATE INDEX ~dead_letters_key ON ~dead_letters (source_application, tenant_id, partition_key);
+
+-- The how-manieth event of a key was the last. SQLite has one writer, so no lock is needed.
+CREATE TABLE ~millstream_keys (
+  tenant_id     TEXT NOT NULL,
+  partition_key TEXT NOT NULL,
+  version       INTEGER NOT NULL,
+  PRIMARY KEY (tenant_id, partition_key)
+) WITHOUT ROWID;
+
+-- AUTOINCREMENT, since a plain rowid is given again after its row was pruned.
+CREATE TABLE ~outbox (
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+  event_id           TEXT NOT NULL UNIQUE DEFAULT (
+    -- UUIDv7 (RFC 9562): 48 bits of milliseconds, version, variant, 74 random bits.
+    substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 1, 8) || '-' ||
+    substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 9, 4) || '-7' ||
+    substr(lower(hex(randomblob(2))), 2) || '-' ||
+    substr('89ab', 1 + (random() & 3), 1) || substr(lower(hex(randomblob(2))), 2) || '-' ||
+    lower(hex(randomblob(6)))
+  ),
+  stream             TEXT,
+  event_type         TEXT NOT NULL,
+  tenant_id          TEXT NOT NULL,
+  entity_id          TEXT NOT NULL,
+  event_data         TEXT NOT NULL,
+  target_application TEXT NOT NULL DEFAULT '*',
+  partition_key      TEXT,
+  version            TEXT NOT NULL DEFAULT '1.0',
+  published_by       TEXT NOT NULL DEFAULT 'system',
+  metadata           TEXT NOT NULL DEFAULT '{}',
+  occurred_at        TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+  -- Set by us.
+  entity_version     INTEGER,
+  shard              INTEGER,
+  generation         INTEGER,
+  seq                INTEGER,
+  CONSTRAINT "event_id has 1 to 255 bytes"
+    CHECK (length(CAST(event_id AS BLOB)) BETWEEN 1 AND 255 AND instr(event_id, char(0)) = 0),
+  CONSTRAINT "event_type has 1 to 255 bytes"
+    CHECK (length(CAST(event_type AS BLOB)) BETWEEN 1 AND 255 AND instr(event_type, char(0)) = 0),
+  CONSTRAINT "tenant_id has 1 to 255 bytes"
+    CHECK (length(CAST(tenant_id AS BLOB)) BETWEEN 1 AND 255 AND instr(tenant_id, char(0)) = 0),
+  CONSTRAINT "entity_id has 1 to 255 bytes"
+    CHECK (length(CAST(entity_id AS BLOB)) BETWEEN 1 AND 255 AND instr(entity_id, char(0)) = 0),
+  CONSTRAINT "partition_key has 1 to 255 bytes"
+    CHECK (length(CAST(partition_key AS BLOB)) BETWEEN 1 AND 255
+      AND instr(partition_key, char(0)) = 0),
+  CONSTRAINT "event_data is one JSON object of at most 262144 bytes"
+    CHECK (typeof(event_data) = 'text' AND length(CAST(event_data AS BLOB)) <= 262144
+      AND CASE json_valid(event_data) WHEN 1 THEN json_type(event_data) = 'object' ELSE 0 END),
+  CONSTRAINT "metadata is one JSON object of at most 65536 bytes"
+    CHECK (typeof(metadata) = 'text' AND length(CAST(metadata AS BLOB)) <= 65536
+      AND CASE json_valid(metadata) WHEN 1 THEN json_type(metadata) = 'object' ELSE 0 END),
+  CONSTRAINT "target_application, version, published_by and occurred_at have at most 1024 bytes"
+    CHECK (length(CAST(target_application AS BLOB)) <= 1024
+      AND length(CAST(version AS BLOB)) <= 1024
+      AND length(CAST(published_by AS BLOB)) <= 1024
+      AND length(CAST(occurred_at AS BLOB)) <= 1024)
+);
+
+CREATE INDEX ~outbox_unsent ON ~outbox (stream, id) WHERE seq IS NULL;
+CREATE UNIQUE INDEX ~outbox_sent ON ~outbox (stream, shard, generation, seq) WHERE seq IS NOT NULL;
+
+CREATE TRIGGER ~outbox_number AFTER INSERT ON ~outbox
+BEGIN
+  INSERT INTO ~millstream_keys (tenant_id, partition_key, version)
+    VALUES (NEW.tenant_id, coalesce(NEW.partition_key, NEW.entity_id), 1)
+    ON CONFLICT (tenant_id, partition_key) DO UPDATE SET version = version + 1;
+  UPDATE ~outbox SET
+    stream = coalesce(NEW.stream, (SELECT value FROM ~millstream_meta WHERE name = 'stream')),
+    partition_key = coalesce(NEW.partition_key, NEW.entity_id),
+    entity_version = (
+      SELECT version FROM ~millstream_keys
+      WHERE tenant_id = NEW.tenant_id AND partition_key = coalesce(NEW.partition_key, NEW.entity_id)
+    ),
+    shard = NULL, generation = NULL, seq = NULL
+    WHERE id = NEW.id;
+END;
+
+-- One branch a status, so that the few failed and pending ones are found without reading the rest.
+CREATE VIEW ~event_tracking AS
+  SELECT
+    i.event_id, a.value AS application, s.stream, i.event_type, i.tenant_id, i.entity_id,
+    coalesce(i.source_application, s.source) AS source_application,
+    a.value AS target_application,
+    'processed' AS status, i.outcome, 1 AS attempts, NULL AS error,
+    i.published_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', i.received_at / 1000.0, 'unixepoch') AS received_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', i.applied_at / 1000.0, 'unixepoch') AS applied_at
+  FROM ~millstream_inbox i
+  JOIN ~millstream_shards s ON s.id = i.shard
+  JOIN ~millstream_meta a ON a.name = 'application'
+  WHERE i.outcome IN ('applied', 'superseded', 'skipped')
+UNION ALL
+  SELECT
+    d.event_id, a.value, s.stream, d.event_type, d.tenant_id, i.entity_id,
+    coalesce(d.source_application, s.source),
+    a.value,
+    'failed', d.outcome, d.attempts, d.reason,
+    i.published_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', i.received_at / 1000.0, 'unixepoch'),
+    NULL
+  FROM ~dead_letters d
+  JOIN ~millstream_inbox i
+    ON i.shard = d.shard AND i.generation = d.generation AND i.seq = d.seq
+  JOIN ~millstream_shards s ON s.id = d.shard
+  JOIN ~millstream_meta a ON a.name = 'application'
+  WHERE d.outcome = 'dead'
+UNION ALL
+  SELECT
+    d.event_id, a.value, s.stream, d.event_type, d.tenant_id, i.entity_id,
+    coalesce(d.source_application, s.source),
+    a.value,
+    'pending', d.outcome, d.attempts, d.reason,
+    i.published_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', i.received_at / 1000.0, 'unixepoch'),
+    NULL
+  FROM ~dead_letters d
+  JOIN ~millstream_inbox i
+    ON i.shard = d.shard AND i.generation = d.generation AND i.seq = d.seq
+  JOIN ~millstream_shards s ON s.id = d.shard
+  JOIN ~millstream_meta a ON a.name = 'application'
+  WHERE d.outcome IN ('retrying', 'blocked')
+UNION ALL
+  -- Outgoing: pending until the subscriber's receipt.
+  SELECT
+    o.event_id, o.target_application, o.stream, o.event_type, o.tenant_id, o.entity_id,
+    a.value,
+    o.target_application,
+    'pending', NULL, 0, NULL,
+    o.occurred_at,
+    NULL,
+    NULL
+  FROM ~outbox o
+  JOIN ~millstream_meta a ON a.name = 'application';

@@ -1,0 +1,63 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use millstream_core::delivery::{Counts, Outcome};
+use millstream_core::error::Error;
+use millstream_core::lease::Lease;
+use millstream_core::store::{Applied, Batch, DeadLetter, DeadLetterQuery, Store, Table};
+
+use crate::sqlite::database::{Database, while_doing};
+use crate::sqlite::{apply, dead_letters, tables};
+
+#[async_trait]
+impl Store for Database {
+    async fn tables(&self, names: &[Arc<str>]) -> Result<Vec<Option<Table>>, Error> {
+        let names = names.to_vec();
+        self.read(move |db, _| {
+            names
+                .iter()
+                .map(|name| tables::describe(db, name))
+                .collect()
+        })
+        .await
+    }
+
+    fn handled(&self) -> Vec<String> {
+        self.options.handlers.types()
+    }
+
+    async fn apply(&self, lease: &Lease, batch: &Batch) -> Result<Applied, Error> {
+        let lease = lease.clone();
+        let batch = batch.clone();
+        self.write(move |db, options| apply::apply(db, options, &lease, &batch))
+            .await
+    }
+
+    async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, Error> {
+        let query = query.clone();
+        self.read(move |db, options| dead_letters::list(db, &options.prefix, &query))
+            .await
+    }
+
+    async fn counts(&self) -> Result<Counts, Error> {
+        self.read(|db, options| {
+            let failed = while_doing("count the inbox");
+            let sql = "SELECT outcome, count(*) FROM ~millstream_inbox GROUP BY outcome";
+            let mut query = db
+                .prepare_cached(&options.prefix.sql(sql))
+                .map_err(&failed)?;
+            let mut rows = query.query([]).map_err(&failed)?;
+            let mut counts = Counts::default();
+            while let Some(row) = rows.next().map_err(&failed)? {
+                let word: String = row.get(0).map_err(&failed)?;
+                let count: i64 = row.get(1).map_err(&failed)?;
+                if let Some(outcome) = Outcome::parse(&word) {
+                    counts.add_many(outcome, count.unsigned_abs());
+                }
+            }
+            Ok(counts)
+        })
+        .await
+    }
+}

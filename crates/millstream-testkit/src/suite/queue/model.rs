@@ -1,0 +1,232 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use millstream_core::entry::{Entry, EntryId};
+use millstream_core::name::StreamName;
+use millstream_core::queue::{Claimed, Group, Queue};
+
+use super::{claim_all, ids, member};
+use crate::sample::{app, fields, stream};
+use crate::suite::{ALL, Place, model, up_to};
+
+/// Random programs of two groups with two members each give the same answers as a queue that is a
+/// list in memory.
+pub fn agrees_with_a_model<P: Place<Handle: Queue>>() {
+    let place = async {
+        let place = P::make().await;
+        let handles = [place.connect().await, place.connect().await];
+        Arc::new((place, handles))
+    };
+    let programs = prop::collection::vec((0..2usize, operation()), 1..30);
+    model::check(programs, place, |context, number, program| async move {
+        let stream = stream(&format!("program-{number}"));
+        let mut model = Model::default();
+        for (handle, operation) in program {
+            step(&context.1[handle], &stream, &mut model, operation).await?;
+        }
+        Ok(())
+    });
+}
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Add,
+    Take {
+        group: usize,
+        consumer: usize,
+        count: usize,
+    },
+    Claim {
+        group: usize,
+        consumer: usize,
+        count: usize,
+    },
+    /// Of what was ever added, each by its bit.
+    Ack {
+        group: usize,
+        which: u32,
+    },
+    /// Down from the newest.
+    Trim {
+        keep: usize,
+    },
+    Look,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let reader = || (0..2usize, 0..2usize, 1..6usize);
+    prop_oneof![
+        8 => Just(Operation::Add),
+        5 => reader().prop_map(|(group, consumer, count)| Operation::Take {
+            group,
+            consumer,
+            count
+        }),
+        2 => reader().prop_map(|(group, consumer, count)| Operation::Claim {
+            group,
+            consumer,
+            count
+        }),
+        3 => (0..2usize, any::<u32>()).prop_map(|(group, which)| Operation::Ack { group, which }),
+        1 => (0..10usize).prop_map(|keep| Operation::Trim { keep }),
+        2 => Just(Operation::Look),
+    ]
+}
+
+const GROUPS: [&str; 2] = ["billing", "hr"];
+const CONSUMERS: [&str; 2] = ["1", "2"];
+
+#[derive(Debug, Default)]
+struct Model {
+    added: Vec<EntryId>,
+    entries: Vec<Entry>,
+    groups: BTreeMap<usize, GroupModel>,
+}
+
+#[derive(Debug, Default)]
+struct GroupModel {
+    last_delivered: EntryId,
+    pending: BTreeMap<EntryId, (usize, u64)>,
+}
+
+async fn step(
+    queue: &impl Queue,
+    stream: &StreamName,
+    model: &mut Model,
+    operation: Operation,
+) -> Result<(), TestCaseError> {
+    match operation {
+        Operation::Add => {
+            let fields = fields(model.added.len() as u64);
+            let id = queue.add(stream, &fields).await.unwrap();
+            prop_assert!(model.added.last().is_none_or(|&last| last < id));
+            model.added.push(id);
+            model.entries.push(Entry { id, fields });
+        }
+        Operation::Take {
+            group,
+            consumer,
+            count,
+        } => {
+            let me = member(GROUPS[group], CONSUMERS[consumer]);
+            let taken = queue
+                .read_group(stream, &me, up_to(count), Duration::ZERO)
+                .await
+                .unwrap();
+            let state = model.groups.entry(group).or_default();
+            let expected: Vec<_> = (model.entries.iter())
+                .filter(|entry| entry.id > state.last_delivered)
+                .take(count)
+                .cloned()
+                .collect();
+            for entry in &expected {
+                state.last_delivered = entry.id;
+                state.pending.insert(entry.id, (consumer, 1));
+            }
+            prop_assert_eq!(taken, expected);
+        }
+        Operation::Claim {
+            group,
+            consumer,
+            count,
+        } => {
+            let me = member(GROUPS[group], CONSUMERS[consumer]);
+            let claimed = claim_all(queue, stream, &me, Duration::ZERO, up_to(count)).await;
+            let mut expected = Claimed::default();
+            if let Some(state) = model.groups.get_mut(&group) {
+                state.pending.retain(|&id, held| {
+                    let entry = model.entries.iter().find(|entry| entry.id == id);
+                    match entry {
+                        Some(entry) => expected.entries.push(entry.clone()),
+                        None => expected.gone.push(id),
+                    }
+                    *held = (consumer, held.1 + 1);
+                    entry.is_some()
+                });
+            }
+            prop_assert_eq!(claimed, expected);
+        }
+        Operation::Ack { group, which } => {
+            let chosen: Vec<_> = (model.added.iter().enumerate())
+                .filter(|(number, _)| which >> (number % 32) & 1 == 1)
+                .map(|(_, &id)| id)
+                .collect();
+            let acked = queue
+                .ack(stream, &app(GROUPS[group]), &chosen)
+                .await
+                .unwrap();
+            let pending = model.groups.get_mut(&group).map(|state| &mut state.pending);
+            let expected = pending.map_or(0, |pending| {
+                chosen
+                    .iter()
+                    .filter(|id| pending.remove(id).is_some())
+                    .count()
+            });
+            prop_assert_eq!(acked, expected as u64);
+        }
+        Operation::Trim { keep } => {
+            let Some(&floor) = model.added.iter().rev().nth(keep) else {
+                return Ok(());
+            };
+            let length = model.entries.len();
+            model.entries.retain(|entry| entry.id >= floor);
+            let removed = queue.trim_shared(stream, floor).await.unwrap();
+            prop_assert_eq!(removed, (length - model.entries.len()) as u64);
+        }
+        Operation::Look => look(queue, stream, model).await?,
+    }
+    Ok(())
+}
+
+async fn look(queue: &impl Queue, stream: &StreamName, model: &Model) -> Result<(), TestCaseError> {
+    let range = queue.range(stream, EntryId::ZERO, ALL).await.unwrap();
+    prop_assert_eq!(ids(&range), ids(&model.entries));
+
+    let description = queue.describe_shared(stream).await.unwrap();
+    prop_assert_eq!(description.length, model.entries.len() as u64);
+    prop_assert_eq!(description.added, model.added.len() as u64);
+    prop_assert_eq!(
+        description.first,
+        model.entries.first().map(|entry| entry.id)
+    );
+    prop_assert_eq!(
+        description.last,
+        model.added.last().copied().unwrap_or_default()
+    );
+
+    let mut groups = queue.groups(stream).await.unwrap();
+    groups.sort_by(|a, b| a.name.cmp(&b.name));
+    let expected: Vec<_> = (model.groups.iter())
+        .map(|(&group, state)| Group {
+            name: app(GROUPS[group]),
+            last_delivered: state.last_delivered,
+            pending: state.pending.len() as u64,
+            lag: model
+                .entries
+                .iter()
+                .filter(|entry| entry.id > state.last_delivered)
+                .count() as u64,
+        })
+        .collect();
+    prop_assert_eq!(groups, expected);
+
+    for (&group, state) in &model.groups {
+        let pending = queue
+            .pending(stream, &app(GROUPS[group]), EntryId::ZERO, 100)
+            .await
+            .unwrap();
+        let found: Vec<_> = pending
+            .iter()
+            .map(|p| (p.id, p.consumer.as_str(), p.delivery_count))
+            .collect();
+        let expected: Vec<_> = (state.pending.iter())
+            .map(|(&id, &(consumer, count))| (id, CONSUMERS[consumer], count))
+            .collect();
+        prop_assert_eq!(found, expected);
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_core::clock::SystemClock;
+use millstream_core::error::{Error, ErrorKind};
+use millstream_core::mapping::Spec;
+use millstream_core::name::{self, AppName, StreamName};
+use millstream_engine::consumer::{self, Consumer};
+use millstream_engine::relay::{self, Relay, StreamOptions};
+use millstream_engine::{Transport, publisher};
+use millstream_sql::identifier::Prefix;
+use millstream_sql::sqlite::{Database, Handler, Handlers, Migration, Options, migrate, pending};
+
+use crate::config::{self, Location};
+
+/// Shards of a stream that nobody configured.
+pub(crate) const SHARDS_DEFAULT: u16 = 4;
+
+/// One application: its database, what it publishes, and how it follows the others.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub(crate) name: AppName,
+    pub(crate) database: Location,
+    pub(crate) prefix: Prefix,
+    pub(crate) publishes: Vec<StreamOptions>,
+    pub(crate) subscribes: Vec<StreamName>,
+    pub(crate) mappings: Vec<Spec>,
+    pub(crate) handlers: Handlers,
+    pub(crate) lease: Option<Duration>,
+    pub(crate) batch_max: Option<usize>,
+    pub(crate) take_over: bool,
+}
+
+/// A name or an address that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidName {
+    /// The name of an application or a stream.
+    #[error(transparent)]
+    Name(#[from] name::Error),
+    /// The address of a database.
+    #[error(transparent)]
+    Location(#[from] config::LocationError),
+}
+
+impl App {
+    /// An application and its database, such as `sqlite:hr.db`.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the name or the address is not valid. Nothing is opened yet.
+    pub fn new(name: &str, database: &str) -> Result<Self, InvalidName> {
+        Ok(Self {
+            name: AppName::new(name)?,
+            database: Location::parse(database)?,
+            prefix: Prefix::default(),
+            publishes: Vec::new(),
+            subscribes: Vec::new(),
+            mappings: Vec::new(),
+            handlers: Handlers::default(),
+            lease: None,
+            batch_max: None,
+            take_over: false,
+        })
+    }
+
+    /// Adds a stream to publish to, with four shards. Events that name no stream go to the first.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the name is not valid.
+    pub fn publish_to(mut self, stream: &str) -> Result<Self, InvalidName> {
+        let name = StreamName::new(stream)?;
+        self.publishes.push(StreamOptions {
+            name,
+            shards: SHARDS_DEFAULT,
+        });
+        Ok(self)
+    }
+
+    /// Adds a stream to follow.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the name is not valid.
+    pub fn subscribe(mut self, stream: &str) -> Result<Self, InvalidName> {
+        self.subscribes.push(StreamName::new(stream)?);
+        Ok(self)
+    }
+
+    /// Adds a mapping: which events change which rows.
+    #[must_use]
+    pub fn map(mut self, mapping: Spec) -> Self {
+        self.mappings.push(mapping);
+        self
+    }
+
+    /// Adds code that handles events of a type, with the transaction open.
+    #[must_use]
+    pub fn on(mut self, event_type: &str, handler: impl Handler + 'static) -> Self {
+        self.handlers = self.handlers.on(event_type, handler);
+        self
+    }
+
+    /// Sets how long an instance may be silent before others take over. 10 s by default.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
+    /// Takes the group from another database that holds it: for a database that was made anew.
+    #[must_use]
+    pub fn take_over(mut self, take_over: bool) -> Self {
+        self.take_over = take_over;
+        self
+    }
+
+    /// The application's name.
+    pub fn name(&self) -> &AppName {
+        &self.name
+    }
+
+    /// Where its database is.
+    pub fn location(&self) -> &Location {
+        &self.database
+    }
+
+    /// The streams that it publishes to.
+    pub fn publishes(&self) -> &[StreamOptions] {
+        &self.publishes
+    }
+
+    /// The streams that it follows.
+    pub fn subscribes(&self) -> &[StreamName] {
+        &self.subscribes
+    }
+
+    /// How events become its rows.
+    pub fn mappings(&self) -> &[Spec] {
+        &self.mappings
+    }
+
+    /// Its database.
+    pub fn database(&self) -> Database {
+        Database::new(Options {
+            application: self.name.clone(),
+            sqlite: self.sqlite(),
+            prefix: self.prefix.clone(),
+            handlers: self.handlers.clone(),
+        })
+    }
+
+    fn sqlite(&self) -> millstream_sqlite::Options {
+        match &self.database {
+            Location::Sqlite(path) => millstream_sqlite::Options::file(path),
+            Location::Memory => millstream_sqlite::Options::memory(),
+        }
+    }
+
+    /// Makes our tables in its database, or brings them up to date. Makes the file where it is
+    /// missing. Safe to repeat, and to interrupt.
+    ///
+    /// # Errors
+    ///
+    /// [`Misconfigured`](ErrorKind::Misconfigured) when the database belongs to another application.
+    pub async fn migrate(&self) -> Result<Migration, Error> {
+        let (name, prefix) = (self.name.clone(), self.prefix.clone());
+        let stream = self.publishes.first().map(|stream| stream.name.clone());
+        self.blocking(true, move |db| migrate(db, &name, &prefix, stream.as_ref()))
+            .await
+    }
+
+    /// The statements that [`migrate`](Self::migrate) would run.
+    ///
+    /// # Errors
+    ///
+    /// As [`migrate`](Self::migrate).
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, Error> {
+        let prefix = self.prefix.clone();
+        match self
+            .blocking(false, {
+                let prefix = prefix.clone();
+                move |db| pending(db, &prefix)
+            })
+            .await
+        {
+            // No file yet: everything is pending.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                pending(&millstream_sqlite::Options::memory().open()?, &prefix)
+            }
+            result => result,
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        create: bool,
+        job: impl FnOnce(&mut rusqlite::Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        millstream_sqlite::Connection::start(self.sqlite().create(create))
+            .call(job)
+            .await
+    }
+
+    /// The part that applies what arrives.
+    pub fn consumer(&self, transport: &Transport) -> Consumer {
+        let defaults = consumer::Options::new(self.name.clone());
+        let options = consumer::Options {
+            subscribes: self.subscribes.clone(),
+            mappings: self.mappings.clone(),
+            lease: self.lease.unwrap_or(defaults.lease),
+            batch_max: self.batch_max.unwrap_or(defaults.batch_max),
+            take_over: self.take_over,
+            ..defaults
+        };
+        let store = Arc::new(self.database());
+        Consumer::new(store, transport.clone(), Arc::new(SystemClock), options)
+    }
+
+    /// The part that sends its outbox.
+    pub fn relay(&self, transport: &Transport) -> Relay {
+        let defaults = relay::Options::new(self.name.clone());
+        let options = relay::Options {
+            publishes: self.publishes.clone(),
+            lease: self.lease.unwrap_or(defaults.lease),
+            ..defaults
+        };
+        Relay::new(Arc::new(self.database()), transport.log.clone(), options)
+    }
+
+    /// For events that go past the outbox, to the shared stream.
+    pub fn direct(&self, transport: &Transport) -> publisher::Direct {
+        publisher::Direct::new(
+            transport.queue.clone(),
+            Arc::new(SystemClock),
+            self.name.clone(),
+        )
+    }
+}

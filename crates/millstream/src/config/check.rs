@@ -1,0 +1,86 @@
+//! Collecting what is wrong, with places, instead of stopping at the first.
+
+use std::env;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+
+use crate::config::error::Finding;
+
+/// A file that is being checked, and what was found so far.
+pub(super) struct Checker<'a> {
+    pub(super) path: &'a Path,
+    pub(super) text: &'a str,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Checker<'_> {
+    pub(super) fn find(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.findings
+            .push(Finding::new(self.path, self.text, span, message, help));
+    }
+
+    /// Keeps the value, or notes why there is none.
+    pub(super) fn take<T, E: std::fmt::Display>(
+        &mut self,
+        span: Range<usize>,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.find(span, error.to_string(), None);
+                None
+            }
+        }
+    }
+
+    /// Reads a duration such as `7d` or `500ms`.
+    pub(super) fn duration(&mut self, text: &Spanned<String>) -> Option<std::time::Duration> {
+        match humantime::parse_duration(text.get_ref()) {
+            Ok(duration) if !duration.is_zero() => Some(duration),
+            _ => {
+                let help = "write a duration such as \"7d\", \"90s\" or \"500ms\"".to_owned();
+                self.find(text.span(), "not a duration", Some(help));
+                None
+            }
+        }
+    }
+
+    /// Puts environment variables in the place of `${NAME}`.
+    pub(super) fn expand(&mut self, text: &Spanned<String>) -> Option<String> {
+        let mut expanded = String::new();
+        let mut rest = text.get_ref().as_str();
+        while let Some((before, after)) = rest.split_once("${") {
+            let Some((name, after)) = after.split_once('}') else {
+                self.find(text.span(), "${ without }", Some("write ${NAME}".into()));
+                return None;
+            };
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the file says that it is to be read"
+            )]
+            let value = env::var(name);
+            let Ok(value) = value else {
+                let help = format!("set it, as in {name}=sqlite:data/app.db");
+                self.find(
+                    text.span(),
+                    format!("the environment variable {name} is not set"),
+                    Some(help),
+                );
+                return None;
+            };
+            expanded.push_str(before);
+            expanded.push_str(&value);
+            rest = after;
+        }
+        expanded.push_str(rest);
+        Some(expanded)
+    }
+}

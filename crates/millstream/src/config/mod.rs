@@ -1,0 +1,15 @@
+//! The TOML file that says who publishes what, and how the others follow.
+//!
+//! [`Config::load`] reads and checks everything that can be checked without a database. What only
+//! the tables can tell comes from [`Consumer::check`](millstream_engine::consumer::Consumer::check),
+//! and [`Config::locate`] finds its line.
+
+mod check;
+mod error;
+mod file;
+mod load;
+mod location;
+
+pub use error::{Error, Finding};
+pub use load::{Config, Source};
+pub use location::{Location, LocationError};

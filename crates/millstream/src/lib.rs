@@ -1,0 +1,53 @@
+//! Keeps the databases of several applications in step.
+//!
+//! When something happens in one application, the others' own databases follow: the application
+//! writes its rows and an event in one transaction, the event travels over a log, and each subscriber
+//! applies it once, in order, in one transaction with its own bookkeeping.
+//!
+//! | to | use |
+//! |---|---|
+//! | publish in your own transaction | [`sqlite::publish`] |
+//! | keep tables by mappings, or by code | [`App`] |
+//! | read the same TOML file as the command line does | [`Config`] |
+//! | put the parts together yourself | [`engine`], [`core`], [`sqlite`] |
+//!
+//! # Examples
+//!
+//! A handler that runs once an event, with the transaction open:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use millstream::{App, CancellationToken};
+//!
+//! let transport = millstream::connect("sqlite:events.db").await?;
+//! let billing = App::new("billing", "sqlite:billing.db")?
+//!     .subscribe("inter-app-events")?
+//!     .on("credit.allocated", |event: &millstream::Event, tx: &millstream::rusqlite::Transaction<'_>| {
+//!         tx.execute("UPDATE accounts SET balance = balance + 1 WHERE id = ?1", [event.entity.as_str()])?;
+//!         Ok(())
+//!     });
+//! billing.migrate().await?;
+//! billing.consumer(&transport).run(CancellationToken::new()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod app;
+pub mod config;
+mod connect;
+pub mod sqlite;
+
+pub use millstream_core as core;
+pub use millstream_engine as engine;
+pub use rusqlite;
+pub use serde_json;
+
+pub use app::{App, InvalidName};
+pub use config::Config;
+pub use connect::{connect, connect_to};
+pub use millstream_core::change::Op;
+pub use millstream_core::event::{Event, Json, Targets};
+pub use millstream_core::mapping::{Spec, ValueSpec};
+pub use millstream_core::outbox::NewEvent;
+pub use millstream_engine::Transport;
+pub use tokio_util::sync::CancellationToken;
