@@ -10,6 +10,7 @@ use crate::delivery::{Counts, Delivery, Outcome};
 use crate::entry::EntryId;
 use crate::error::Error;
 use crate::lease::{Checkpoint, Feed, Lease, Leases};
+use crate::name::{AppName, EventId};
 use crate::value::ColumnKind;
 
 /// Where events land: an application's own tables, with our bookkeeping beside them.
@@ -50,6 +51,13 @@ pub trait Store: Leases {
     ///
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, Error>;
+
+    /// How an event of an application ended here; none if it is not settled yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn outcome(&self, source: &AppName, event: &EventId) -> Result<Option<Outcome>, Error>;
 
     /// How many incoming events ended which way, over the whole inbox.
     ///

@@ -1,15 +1,17 @@
 //! The repository as the rules see it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 
 /// The folder of the workspace.
-pub(crate) fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+pub(crate) fn root() -> PathBuf {
+    // Asked when it runs: a target folder may outlive the checkout that it was built from.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+    Path::new(&package).join("../..")
 }
 
 /// The dependency graph for this machine: whatever is in it is already downloaded.

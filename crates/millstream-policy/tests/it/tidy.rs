@@ -116,7 +116,7 @@ fn body_lines_are_counted() {
     let text = "fn a() {\n    b();\n\n    c()\n}\n\ntrait T {\n    fn a(&self);\n    async fn b(&self) \
                 -> u8 {\n        1\n    }\n}\n\npub(crate) fn long(\n    a: u8,\n) -> u8\nwhere\n    \
                 u8: Copy,\n{\n    a\n}\n\nconst fn one() -> u8 { 1 }\nconst F: fn(u8) -> u8 = f;\n";
-    assert_eq!(body_lines(text.lines()), 6);
+    assert_eq!(body_lines(text.lines()), 5);
 }
 
 #[test]

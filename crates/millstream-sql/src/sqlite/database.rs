@@ -54,9 +54,18 @@ pub struct Database {
 impl Database {
     /// Prepares to use the database. Nothing is opened until it is needed.
     pub fn new(options: Options) -> Self {
+        Self::new_with(options, |_| Ok(()))
+    }
+
+    /// As [`new`](Self::new), and runs `on_open` on each connection when it was opened: for the SQL
+    /// functions and collations that the application's tables may need.
+    pub fn new_with<F>(options: Options, on_open: F) -> Self
+    where
+        F: Fn(&mut rusqlite::Connection) -> Result<(), Error> + Clone + Send + 'static,
+    {
         Self {
-            writer: Connection::start(options.sqlite.clone()),
-            reader: Connection::start(options.sqlite.clone()),
+            writer: Connection::start_with(options.sqlite.clone(), on_open.clone()),
+            reader: Connection::start_with(options.sqlite.clone(), on_open),
             options: Arc::new(options),
             yielding: Arc::default(),
             seen: Arc::default(),

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rusqlite::OptionalExtension;
 
 use millstream_core::delivery::{Counts, Outcome};
 use millstream_core::error::Error;
 use millstream_core::lease::Lease;
+use millstream_core::name::{AppName, EventId};
 use millstream_core::store::{Applied, Batch, DeadLetter, DeadLetterQuery, Store, Table};
 
 use crate::sqlite::database::{Database, while_doing};
@@ -38,6 +40,26 @@ impl Store for Database {
         let query = query.clone();
         self.read(move |db, options| dead_letters::list(db, &options.prefix, &query))
             .await
+    }
+
+    async fn outcome(&self, source: &AppName, event: &EventId) -> Result<Option<Outcome>, Error> {
+        let (source, event) = (source.clone(), event.clone());
+        self.read(move |db, options| {
+            let word: Option<String> = db
+                .prepare_cached(&options.prefix.sql(
+                    "SELECT i.outcome FROM ~millstream_inbox i
+                     JOIN ~millstream_shards s ON s.id = i.shard
+                     WHERE i.event_id = ?1 AND coalesce(i.source_application, s.source) = ?2",
+                ))
+                .and_then(|mut query| {
+                    query
+                        .query_row([event.as_str(), source.as_str()], |row| row.get(0))
+                        .optional()
+                })
+                .map_err(while_doing("look up an event"))?;
+            Ok(word.and_then(|word| Outcome::parse(&word)))
+        })
+        .await
     }
 
     async fn counts(&self) -> Result<Counts, Error> {

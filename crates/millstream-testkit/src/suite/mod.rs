@@ -1,12 +1,20 @@
 //! Conformance suites: what each implementation of a contract must do.
 //!
-//! An implementation gives a [`Place`] and expands [`log_suite!`](crate::log_suite) or
-//! [`queue_suite!`](crate::queue_suite) in its tests; each case then is a test with a name of its
-//! own. The crate needs `tokio` with `rt-multi-thread` and `macros`.
+//! A transport gives a [`Place`] and expands [`log_suite!`](crate::log_suite) or
+//! [`queue_suite!`](crate::queue_suite) in its tests, a database gives a [`Site`] and expands
+//! [`leases_suite!`](crate::leases_suite), [`outbox_suite!`](crate::outbox_suite) and
+//! [`store_suite!`](crate::store_suite); each case then is a test with a name of its own. The crate
+//! needs `tokio` with `rt-multi-thread` and `macros`.
 
+pub mod leases;
 pub mod log;
 mod model;
+pub mod outbox;
 pub mod queue;
+mod site;
+pub mod store;
+
+pub use site::Site;
 
 use std::future::Future;
 use std::time::Duration;

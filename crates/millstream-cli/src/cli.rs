@@ -1,0 +1,242 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps the databases of several applications in step.
+#[derive(Debug, Parser)]
+#[command(name = "millstream", version, about, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration, tables or \
+    input cannot be used, 4 refused, 5 a database or the transport is away, 6 databases differ";
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration file
+    #[arg(long, short, global = true, value_name = "FILE", default_value = "millstream.toml")]
+    pub(crate) config: PathBuf,
+    /// Print JSON on stdout, and JSON lines of the log on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print less on stderr: no progress, only warnings
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run four applications in a folder, and prove at the end that their databases agree
+    Demo(Demo),
+    /// Write a configuration file to start from
+    Init(Init),
+    /// Make our tables in the applications' databases
+    Migrate(Migrate),
+    /// Send outboxes and apply what arrives, until stopped
+    Run(Run),
+    /// Publish one event, or many from a file or stdin
+    Publish(Publish),
+    /// Show streams, their shards, and how far each application is
+    Streams(Streams),
+    /// Show the last events of a stream
+    Tail(Tail),
+    /// Look at events that could not be applied, and those that wait behind them
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Measure this machine: one consumer against the floor under it
+    Bench(Bench),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// The folder for databases, log and configuration; made if it is missing
+    #[arg(long, default_value = "millstream-demo")]
+    pub(crate) dir: PathBuf,
+    /// Take the events from a file of NDJSON, plain or gzip, instead of making some up
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+    /// Where the made-up events start from: the same seed gives the same events
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many people to make up; each has several events
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) count: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The folder to write millstream.toml into
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Print what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// Only this application's database; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Vec<String>,
+    /// Print the statements instead of running them
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Only this application; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Vec<String>,
+    /// Only this role; may be repeated. Every role that the configuration gives by default
+    #[arg(long)]
+    pub(crate) role: Vec<Role>,
+    /// Take the consumer group from another database that holds it
+    #[arg(long)]
+    pub(crate) take_over: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Send the outbox
+    Relay,
+    /// Apply what arrives
+    Consumer,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Publish {
+    /// What happened, such as user.created
+    #[arg(required_unless_present = "file")]
+    pub(crate) event_type: Option<String>,
+    /// The tenant it belongs to
+    #[arg(required_unless_present = "file")]
+    pub(crate) tenant: Option<String>,
+    /// The entity it is about
+    #[arg(required_unless_present = "file")]
+    pub(crate) entity: Option<String>,
+    /// What it says, as one JSON object
+    #[arg(default_value = "{}")]
+    pub(crate) data: String,
+    /// Publish the events of a file of NDJSON, plain or gzip; - for stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "tenant", "entity", "id", "target", "key"])]
+    pub(crate) file: Option<PathBuf>,
+    /// The application that publishes; needed where several do
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Option<String>,
+    /// The stream; the application's first one by default
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stream: Option<String>,
+    /// The event's id; publishing it twice changes nothing
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// The applications it is for, joined by commas; * for all
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) target: Option<String>,
+    /// What must stay in order, if not the entity
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Past the outbox, to the shared stream: weaker, see the manual
+    #[arg(long)]
+    pub(crate) direct: bool,
+    /// Wait until every configured application that it is for has settled it
+    #[arg(long, conflicts_with = "file")]
+    pub(crate) wait: bool,
+    /// How long to wait, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "wait")]
+    pub(crate) timeout: u64,
+    /// Check everything, publish nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Streams {
+    /// Only this stream
+    pub(crate) stream: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// The stream; the only one that is configured by default
+    pub(crate) stream: Option<String>,
+    /// How many events
+    #[arg(short = 'n', long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) count: u32,
+    /// Go on with what arrives, until stopped
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Show event data too
+    #[arg(long)]
+    pub(crate) data: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// List them, without their data
+    List {
+        /// Only of this application; may be repeated
+        #[arg(long, value_name = "NAME")]
+        app: Vec<String>,
+        /// At most this many of each application
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// Show one, with its fields as they were read
+    Show {
+        /// Whose
+        #[arg(long, value_name = "NAME")]
+        app: String,
+        /// Its number
+        number: i64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Check the file, the databases, and that mappings fit the tables
+    Check {
+        /// Look at the file only
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Show what the file comes to, defaults included
+    Show,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Events to drain
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..))]
+    pub(crate) events: u32,
+    /// Bytes of data of each event
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(100..=200_000))]
+    pub(crate) payload: u32,
+    /// Events a second while latency is measured
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: u32,
+    /// Seconds for which latency is measured
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(crate) seconds: u32,
+    /// The folder for databases and log; a temporary one by default
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// One part in a process of its own
+    #[arg(long, hide = true)]
+    pub(crate) part: Option<String>,
+}

@@ -1,0 +1,71 @@
+use anyhow::Context;
+use serde_json::json;
+
+use millstream::core::lease::Leases;
+
+use crate::cli::{Config, Global};
+use crate::commands::run::explain;
+use crate::context;
+use crate::exit_code::Code;
+use crate::output;
+
+pub(super) async fn run(global: &Global, args: &Config) -> anyhow::Result<Code> {
+    match args {
+        Config::Check { offline } => check(global, *offline).await,
+        Config::Show => show(global),
+    }
+}
+
+async fn check(global: &Global, offline: bool) -> anyhow::Result<Code> {
+    let config = context::load(global)?;
+    let mut checked = Vec::new();
+    if !offline {
+        let transport = context::connect(&config).await?;
+        for app in config.apps.values() {
+            let failed = || format!("{}: {}", app.name(), app.location());
+            app.database().identity().await.with_context(failed)?;
+            let consumer = app.consumer(&transport);
+            consumer.check().await.map_err(|error| explain(&config, app.name(), error))?;
+            checked.push(app.name().as_str());
+        }
+    }
+    if global.json {
+        output::json(&json!({ "ok": true, "databases": checked }))?;
+    } else if offline {
+        output::line(format!("{} can be read; databases were not looked at", config.path.display()))?;
+    } else {
+        let checked = checked.join(", ");
+        output::line(format!("{} fits the databases of {checked}", config.path.display()))?;
+    }
+    Ok(Code::Done)
+}
+
+fn show(global: &Global) -> anyhow::Result<Code> {
+    let config = context::load(global)?;
+    let apps: serde_json::Map<_, _> = config
+        .apps
+        .values()
+        .map(|app| {
+            let publishes: Vec<_> = app
+                .publishes()
+                .iter()
+                .map(|stream| json!({ "stream": stream.name.as_str(), "shards": stream.shards }))
+                .collect();
+            let subscribes: Vec<_> = app.subscribes().iter().map(|name| name.as_str()).collect();
+            let shown = json!({
+                "database": app.location().to_string(),
+                "publishes": publishes,
+                "subscribes": subscribes,
+                "mappings": app.mappings().len(),
+            });
+            (app.name().to_string(), shown)
+        })
+        .collect();
+    let shown = json!({ "transport": config.transport.to_string(), "apps": apps });
+    if global.json {
+        output::json(&shown)?;
+    } else {
+        output::line(serde_json::to_string_pretty(&shown)?)?;
+    }
+    Ok(Code::Done)
+}

@@ -1,0 +1,66 @@
+//! What most commands begin with: the configuration, and the applications that are meant.
+
+use anyhow::Context as _;
+
+use millstream::core::name::{AppName, StreamName};
+use millstream::{App, Config, Transport};
+
+use crate::cli::Global;
+use crate::exit_code::Coded;
+
+/// Loads the configuration.
+pub(crate) fn load(global: &Global) -> anyhow::Result<Config> {
+    Config::load(&global.config).map_err(|error| {
+        let missing = matches!(
+            &error,
+            millstream::config::Error::Read { source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound
+        );
+        if missing {
+            let path = global.config.display();
+            Coded::invalid(format!(
+                "there is no {path}: write one with `millstream init`, or name another with --config"
+            ))
+        } else {
+            error.into()
+        }
+    })
+}
+
+/// The named applications, or all.
+pub(crate) fn select<'a>(config: &'a Config, names: &[String]) -> anyhow::Result<Vec<&'a App>> {
+    if names.is_empty() {
+        return Ok(config.apps.values().collect());
+    }
+    names.iter().map(|name| find(config, name)).collect()
+}
+
+/// The application of this name.
+pub(crate) fn find<'a>(config: &'a Config, name: &str) -> anyhow::Result<&'a App> {
+    let known = || config.apps.keys().map(AppName::as_str).collect::<Vec<_>>().join(", ");
+    AppName::new(name).ok().and_then(|name| config.apps.get(&name)).ok_or_else(|| {
+        Coded::invalid(format!("no application {name:?} is configured; there are: {}", known()))
+    })
+}
+
+/// Connects to the configured transport.
+pub(crate) async fn connect(config: &Config) -> anyhow::Result<Transport> {
+    millstream::connect_to(&config.transport)
+        .await
+        .with_context(|| format!("cannot use the transport {}", config.transport))
+}
+
+/// All streams that anybody publishes or follows, each once, in order.
+pub(crate) fn streams(config: &Config) -> Vec<StreamName> {
+    let mut streams: Vec<StreamName> = config
+        .apps
+        .values()
+        .flat_map(|app| {
+            let publishes = app.publishes().iter().map(|stream| stream.name.clone());
+            publishes.chain(app.subscribes().iter().cloned())
+        })
+        .collect();
+    streams.sort();
+    streams.dedup();
+    streams
+}

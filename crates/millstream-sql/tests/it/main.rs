@@ -1,0 +1,3 @@
+//! The suites of the contracts, run on every database, and what is special about each.
+
+mod sqlite;

@@ -1,0 +1,125 @@
+//! A file in a folder of its own.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use millstream_core::name::AppName;
+use millstream_sql::identifier::Prefix;
+use millstream_sql::sqlite::{Database, Options, migrate};
+use millstream_sqlite::Synchronous;
+use millstream_testkit::suite::Site;
+use millstream_testkit::{app, stream};
+
+use super::handlers::handlers;
+use super::mortal::Life;
+
+/// The file; each handle has its own connections, as a process would.
+pub(crate) struct File {
+    _folder: tempfile::TempDir,
+    path: Mutex<PathBuf>,
+    prefix: Prefix,
+    life: Mutex<Option<Life>>,
+}
+
+impl File {
+    fn new(prefix: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Self {
+            path: Mutex::new(folder.path().join("hr.db")),
+            _folder: folder,
+            prefix: Prefix::new(prefix).unwrap(),
+            life: Mutex::default(),
+        };
+        file.open();
+        file
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.path.lock().unwrap().clone()
+    }
+
+    /// A crash is made by a copy of the file, so nothing need survive a power cut.
+    pub(crate) fn options(&self, application: &AppName) -> Options {
+        Options {
+            sqlite: millstream_sqlite::Options::file(self.path())
+                .create(true)
+                .synchronous(Synchronous::Normal),
+            prefix: self.prefix.clone(),
+            handlers: handlers(),
+            ..Options::file(application.clone(), self.path())
+        }
+    }
+
+    /// A connection of the application.
+    pub(crate) fn open(&self) -> rusqlite::Connection {
+        self.options(&app("hr")).sqlite.open().unwrap()
+    }
+}
+
+impl Site for File {
+    type Handle = Database;
+
+    async fn make(prefix: &str) -> Self {
+        let file = Self::new(prefix);
+        let first = stream("events");
+        migrate(&mut file.open(), &app("hr"), &file.prefix, Some(&first)).unwrap();
+        file
+    }
+
+    async fn bare() -> Self {
+        Self::new("")
+    }
+
+    async fn connect_as(&self, application: &AppName) -> Database {
+        Database::new(self.options(application))
+    }
+
+    async fn connect_mortal(&self, statements: u64) -> Database {
+        let life = Life::new(statements, self.path());
+        *self.life.lock().unwrap() = Some(life.clone());
+        Database::new_with(self.options(&app("hr")), move |db| {
+            life.live_in(db);
+            Ok(())
+        })
+    }
+
+    async fn bury(&self, handle: Database) -> bool {
+        drop(handle);
+        let life = self.life.lock().unwrap().take();
+        let remains = life.expect("there is a mortal process").end();
+        let died = remains.is_some();
+        if let Some(path) = remains {
+            *self.path.lock().unwrap() = path;
+        }
+        died
+    }
+
+    async fn execute(&self, sql: &str) -> Result<(), String> {
+        self.open()
+            .execute_batch(sql)
+            .map_err(|error| error.to_string())
+    }
+
+    async fn rows(&self, query: &str) -> Vec<String> {
+        let db = self.open();
+        let mut statement = db.prepare(query).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| {
+            let values: rusqlite::Result<Vec<String>> =
+                (0..columns).map(|at| Ok(show(&row.get(at)?))).collect();
+            Ok(values?.join("|"))
+        });
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+}
+
+fn show(value: &rusqlite::types::Value) -> String {
+    use rusqlite::types::Value;
+    match value {
+        Value::Null => "NULL".into(),
+        Value::Integer(value) => value.to_string(),
+        Value::Real(value) => value.to_string(),
+        Value::Text(value) => value.clone(),
+        Value::Blob(value) => format!("{value:?}"),
+    }
+}

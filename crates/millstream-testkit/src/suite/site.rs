@@ -1,0 +1,62 @@
+//! What the suites of an application's database stand on.
+
+use std::future::Future;
+
+use millstream_core::name::AppName;
+use millstream_core::outbox::Outbox;
+use millstream_core::store::Store;
+
+/// The database of application `hr`, whose first stream is `events`, made for one test.
+///
+/// Text is compared byte for byte in it, unless a column says otherwise.
+pub trait Site: Sized + Send + Sync + 'static {
+    /// The database as one process has it.
+    type Handle: Store + Outbox + 'static;
+
+    /// Makes an empty database with our tables, whose names begin with `prefix`.
+    ///
+    /// It goes away when it is dropped.
+    fn make(prefix: &str) -> impl Future<Output = Self> + Send;
+
+    /// Makes an empty database without our tables.
+    fn bare() -> impl Future<Output = Self> + Send;
+
+    /// Connects as an application would, with connections of its own.
+    ///
+    /// The handle has these handlers, for [`handlers`](crate::suite::store) to be tested:
+    ///
+    /// | event type | what the handler does |
+    /// |---|---|
+    /// | `account.credited` | adds `data.amount` to `accounts.balance`, or fails if there is no row |
+    /// | `handler.fails` | writes into `effects (tenant_id, id)`, then returns an error |
+    /// | `handler.panics` | the same, then panics |
+    /// | `handler.conflicts` | the same twice, and returns what the database says to that |
+    /// | `handler.commits` | the same, then commits the transaction that it was lent |
+    /// | `handler.rolls_back` | the same, then rolls it back |
+    fn connect_as(&self, application: &AppName) -> impl Future<Output = Self::Handle> + Send;
+
+    /// Connects as a process that dies before it begins its statement number `statements`, counted
+    /// from 0 over all its connections, once they are open.
+    ///
+    /// Whether its calls fail from then on is open; what they did is lost.
+    fn connect_mortal(&self, statements: u64) -> impl Future<Output = Self::Handle> + Send;
+
+    /// Leaves the database as the mortal process left it, and says whether that died before its
+    /// end. Its handle is of no use any more.
+    fn bury(&self, handle: Self::Handle) -> impl Future<Output = bool> + Send;
+
+    /// Runs statements as the application would, on a connection of their own.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what the database says.
+    fn execute(&self, sql: &str) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// What a query finds: each row as its values joined by `|`, with `NULL` for null.
+    fn rows(&self, query: &str) -> impl Future<Output = Vec<String>> + Send;
+
+    /// Connects as `hr`.
+    fn connect(&self) -> impl Future<Output = Self::Handle> + Send {
+        async { self.connect_as(&crate::app("hr")).await }
+    }
+}
