@@ -16,7 +16,8 @@ use millstream_core::name::{AppName, StreamName};
 /// Entries kept of each shard to be delivered again.
 const REMEMBERED_MAX: usize = 256;
 
-/// Entries that one read delivers again at most.
+/// Entries that one read delivers again at most, unless it brings more new ones than that: then as
+/// many, or a reader with large reads would hardly see any.
 const REPEATS_MAX: usize = 16;
 
 /// A log whose reads bring, now and then, entries that earlier reads have brought.
@@ -82,7 +83,7 @@ impl State {
         percent: u32,
     ) -> Vec<Entry> {
         // Room for one new entry, or the reader would stand still.
-        let room = count_max.saturating_sub(1).min(REPEATS_MAX);
+        let room = count_max.saturating_sub(1).min(REPEATS_MAX.max(fresh.len()));
         if fresh.is_empty() || room == 0 || self.random.random_range(0..100) >= percent {
             self.remember(shard, &fresh);
             return fresh;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use millstream_core::clock::SystemClock;
 use millstream_core::error::{Error, ErrorKind};
+use millstream_core::limits::SHARDS_MAX;
 use millstream_core::mapping::Spec;
 use millstream_core::name::{self, AppName, StreamName};
 use millstream_engine::consumer::{self, Consumer};
@@ -69,12 +70,18 @@ impl App {
     /// # Errors
     ///
     /// Fails when the name is not valid.
-    pub fn publish_to(mut self, stream: &str) -> Result<Self, InvalidName> {
+    pub fn publish_to(self, stream: &str) -> Result<Self, InvalidName> {
+        self.publish_to_shards(stream, SHARDS_DEFAULT)
+    }
+
+    /// Adds a stream to publish to. The number of shards is fixed once the stream is in use.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the name is not valid.
+    pub fn publish_to_shards(mut self, stream: &str, shards: u16) -> Result<Self, InvalidName> {
         let name = StreamName::new(stream)?;
-        self.publishes.push(StreamOptions {
-            name,
-            shards: SHARDS_DEFAULT,
-        });
+        self.publishes.push(StreamOptions { name, shards: shards.clamp(1, SHARDS_MAX) });
         Ok(self)
     }
 

@@ -133,7 +133,7 @@ proptest! {
 fn the_same_columns_of_a_row_are_written_once() {
     let upsert = shapes(false)
         .into_iter()
-        .find(|shape| &*shape.set == ["a".into()])
+        .find(|shape| *shape.set == ["a".into()])
         .unwrap();
     let change = |tenant: &str, value| Change {
         shape: upsert.clone(),

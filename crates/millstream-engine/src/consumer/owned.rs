@@ -19,10 +19,14 @@ use crate::consumer::settler::{Settler, Stop, backoff};
 use crate::status::{Handle, State};
 
 /// Chunks that wait between reading and applying; one more is being read.
-const READ_AHEAD_CHUNKS: usize = 1;
+const READ_AHEAD_CHUNKS: usize = 2;
+
+/// Entries of one chunk. Reading costs little, so chunks are smaller than batches: what waits is
+/// what memory holds, for each shard.
+const CHUNK_MAX: usize = 250;
 
 /// Bytes of one chunk.
-const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+const CHUNK_BYTES_MAX: usize = 512 * 1024;
 
 /// How long a read waits for the first entry.
 const READ_WAIT: Duration = Duration::from_secs(2);
@@ -38,7 +42,6 @@ pub(super) async fn run(
     shard: Shard,
     mut settler: Settler,
     judge: Arc<Judge>,
-    chunk_max: usize,
     cancel: CancellationToken,
 ) -> Lease {
     loop {
@@ -49,7 +52,7 @@ pub(super) async fn run(
             judge: judge.clone(),
             handle: settler.handle.clone(),
             limit: ReadLimit {
-                count: chunk_max,
+                count: CHUNK_MAX,
                 bytes: CHUNK_BYTES_MAX,
             },
         };

@@ -29,6 +29,10 @@ use crate::status::{FeedStatus, Handle};
 /// How long a stopping consumer waits for its database to take the leases back.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
 
+/// How many times, and how often, a consumer looks for publishers and other instances at first.
+const LOOKS_AT_START: u32 = 10;
+const START_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Why a consumer refuses to run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -208,17 +212,20 @@ struct Held {
 
 impl Running {
     async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), Error> {
-        loop {
+        for looks in 1_u32.. {
             match self.look().await {
                 Ok(()) => self.consumer.resume(),
                 Err(Error::Store(reason)) => self.consumer.pause(&reason),
                 Err(refusal) => return Err(refusal),
             }
+            // Started together with its publishers, it need not wait long for their announcement.
+            let interval = if looks <= LOOKS_AT_START { START_INTERVAL } else { self.member.interval() };
             tokio::select! {
-                more = pause(self.member.interval(), shutdown) => if !more { return Ok(()) },
+                more = pause(interval, shutdown) => if !more { return Ok(()) },
                 Some(ended) = self.tasks.join_next() => self.ended(ended).await,
             }
         }
+        Ok(())
     }
 
     /// Finds new publishers, shares the feeds with the other instances, starts and stops tasks.
@@ -304,7 +311,7 @@ impl Running {
         match lease.feed {
             Feed::Owned(shard) => {
                 self.tasks
-                    .spawn(owned::run(shard, settler, judge, options.batch_max, stop));
+                    .spawn(owned::run(shard, settler, judge, stop));
             }
             Feed::Shared(stream) => {
                 self.tasks.spawn(shared::run(stream, settler, judge, stop));

@@ -36,10 +36,20 @@ const SQL_PLACES: &[&str] = &[
     "crates/millstream-transport/src/sqlite/",
     // The proofs ask the databases themselves, past the code that they judge.
     "crates/millstream-proofs/",
+    "crates/millstream-cli/tests/",
+    "crates/millstream/tests/",
+    // These play an application, whose own tables are its own affair.
+    "crates/millstream-cli/src/commands/bench/",
+    "crates/millstream-cli/src/commands/demo/",
+    "crates/millstream/examples/",
+    // Advice to people: a statement to be run by hand.
+    "crates/millstream-cli/src/commands/init.rs",
+    "crates/millstream-core/src/mapping/compile/columns.rs",
+    "crates/millstream-core/src/mapping/tests/compile.rs",
 ];
 
 /// Where an `.sql` file may lie besides.
-const SQL_DATA: &str = "crates/millstream-cli/src/demo/";
+const SQL_DATA: &str = "crates/millstream-cli/src/commands/demo/";
 
 const DOCUMENTS: &[&str] = &[
     "README.md",

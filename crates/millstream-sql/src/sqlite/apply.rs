@@ -1,12 +1,10 @@
 //! The transaction that settles a batch.
 
 use std::collections::{HashMap, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use millstream_core::change::Change;
 use millstream_core::delivery::{Content, Delivery, Outcome, Plan, Reason};
-use millstream_core::entry::EntryId;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::event::Event;
 use millstream_core::fold::fold;
@@ -15,7 +13,7 @@ use millstream_core::name::{PartitionKey, TenantId};
 use millstream_core::store::{Applied, Batch};
 
 use crate::sqlite::database::{Options, while_doing};
-use crate::sqlite::handler::Handler;
+use crate::sqlite::handler::{Handler, Lent};
 use crate::sqlite::leases::{compare_and_set, immediate};
 use crate::sqlite::write::write;
 use crate::sqlite::{dead_letters, inbox};
@@ -83,6 +81,9 @@ fn attempt(
     search: Search,
 ) -> Result<Applied, Failure> {
     let failed = while_doing("apply a batch");
+    let lent = Lent::default();
+    lent.guard(db)
+        .map_err(|error| Failure::Whole(failed(error)))?;
     let tx = immediate(db, &failed).map_err(Failure::Whole)?;
     let begun = Instant::now();
     let shard = compare_and_set(&tx, &options.prefix, lease, &batch.from, &batch.to)
@@ -90,18 +91,23 @@ fn attempt(
 
     let repeated = match &lease.feed {
         // The checkpoint has answered that before.
-        Feed::Owned(_) => HashSet::new(),
+        Feed::Owned(_) => vec![false; batch.deliveries.len()],
         Feed::Shared(_) => inbox::repeated(&tx, &options.prefix, shard, &batch.deliveries)
             .map_err(|error| Failure::Whole(bookkeeping(error)))?,
     };
-    let mut settling = Settling::begin(&tx, options, lease, repeated).map_err(Failure::Whole)?;
-    let deliveries: Vec<&Delivery> = batch.deliveries.iter().collect();
+    let mut settling = Settling::begin(&tx, options, lease, lent).map_err(Failure::Whole)?;
+    let items: Vec<Item<'_>> = batch
+        .deliveries
+        .iter()
+        .zip(repeated)
+        .map(|(delivery, repeated)| Item { delivery, repeated })
+        .collect();
     match search {
         Search::None => {
-            let endings = settling.try_range(&deliveries)?;
+            let endings = settling.try_range(&items)?;
             settling.endings = endings;
         }
-        Search::Halves => settling.settle(&deliveries).map_err(Failure::Whole)?,
+        Search::Halves => settling.settle(&items).map_err(Failure::Whole)?,
     }
 
     let endings = settling.endings;
@@ -162,13 +168,19 @@ fn record(
 /// Source, tenant and key: what stays in order behind a parked event.
 type Key = (Box<str>, TenantId, PartitionKey);
 
+/// A delivery, and whether its event was settled before, or stands earlier in the batch.
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    delivery: &'a Delivery,
+    repeated: bool,
+}
+
 /// A batch on its way through the transaction.
 struct Settling<'a> {
     tx: &'a rusqlite::Transaction<'a>,
     options: &'a Options,
     lease: &'a Lease,
-    /// Entries of the shared stream whose event was settled before, or stands earlier in the batch.
-    repeated: HashSet<EntryId>,
+    lent: Lent,
     /// Whether anything is parked in this database: mostly not, and then nothing need be looked up.
     any_parked: bool,
     /// Keys that were looked up.
@@ -182,14 +194,14 @@ impl<'a> Settling<'a> {
         tx: &'a rusqlite::Transaction<'a>,
         options: &'a Options,
         lease: &'a Lease,
-        repeated: HashSet<EntryId>,
+        lent: Lent,
     ) -> Result<Self, Error> {
         let any_parked = dead_letters::any(tx, &options.prefix)?;
         Ok(Self {
             tx,
             options,
             lease,
-            repeated,
+            lent,
             any_parked,
             known: HashMap::new(),
             endings: Vec::new(),
@@ -199,7 +211,7 @@ impl<'a> Settling<'a> {
     /// Settles a range under a savepoint; where an event fails, each half under its own.
     ///
     /// The left half goes first, so that the right one knows what was parked.
-    fn settle(&mut self, range: &[&'a Delivery]) -> Result<(), Error> {
+    fn settle(&mut self, range: &[Item<'a>]) -> Result<(), Error> {
         let failed = while_doing("set a savepoint");
         self.tx
             .execute_batch("SAVEPOINT millstream_range")
@@ -225,8 +237,8 @@ impl<'a> Settling<'a> {
                     .execute_batch("ROLLBACK TO millstream_range; RELEASE millstream_range")
                     .map_err(&failed)?;
                 match range {
-                    [delivery] => {
-                        self.park(delivery, &error);
+                    [item] => {
+                        self.park(item.delivery, &error);
                         Ok(())
                     }
                     _ => {
@@ -252,12 +264,12 @@ impl<'a> Settling<'a> {
     /// Settles a range as a whole, and says how each delivery ends if it holds.
     ///
     /// Changes rows, but nothing in `self` that would be wrong after a rollback.
-    fn try_range(&mut self, range: &[&'a Delivery]) -> Result<Vec<Ending>, Failure> {
+    fn try_range(&mut self, range: &[Item<'a>]) -> Result<Vec<Ending>, Failure> {
         let mut endings = Vec::with_capacity(range.len());
         let mut parked_here = HashSet::new();
         let mut changes: Vec<&'a Change> = Vec::with_capacity(range.len());
-        for &delivery in range {
-            if self.repeated.contains(&delivery.entry) {
+        for &Item { delivery, repeated } in range {
+            if repeated {
                 endings.push(Ending::Repeated);
                 continue;
             }
@@ -320,7 +332,7 @@ impl<'a> Settling<'a> {
         let Some(handler) = self.options.handlers.get(event.event_type.as_str()) else {
             return Ok(());
         };
-        let result = call(handler, event, self.tx);
+        let result = call(handler, event, self.tx, &self.lent);
         if self.tx.is_autocommit() {
             return Err(Failure::Whole(Error::new(
                 ErrorKind::Misconfigured,
@@ -355,9 +367,14 @@ impl<'a> Settling<'a> {
     }
 }
 
-fn call(handler: &dyn Handler, event: &Event, tx: &rusqlite::Transaction<'_>) -> Result<(), Error> {
+fn call(
+    handler: &dyn Handler,
+    event: &Event,
+    tx: &rusqlite::Transaction<'_>,
+    lent: &Lent,
+) -> Result<(), Error> {
     let doing = || format!("the handler of {}", event.event_type);
-    match catch_unwind(AssertUnwindSafe(|| handler.handle(event, tx))) {
+    match lent.during(|| handler.handle(event, tx)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(match error.downcast::<rusqlite::Error>() {
             Ok(error) => millstream_sqlite::error::from_rusqlite(*error, doing()),

@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use millstream_core::event::Event;
 
@@ -8,7 +10,8 @@ use millstream_core::event::Event;
 ///
 /// What it writes commits together with the inbox row and the checkpoint, or not at all, so it may
 /// be anything but repeatable. Its error, or its panic, ends the event and nothing else; effects
-/// outside of the transaction are its own affair.
+/// outside of the transaction are its own affair. It must not end the transaction: a commit is turned
+/// into a rollback, and the batch waits for a person to mend the handler.
 pub trait Handler: Send + Sync {
     /// Handles the event.
     ///
@@ -65,5 +68,26 @@ impl Handlers {
 impl fmt::Debug for Handlers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Whether the transaction is lent to a handler, who must not commit it: half a batch would be done
+/// then, without its inbox rows.
+#[derive(Clone, Default)]
+pub(super) struct Lent(Arc<AtomicBool>);
+
+impl Lent {
+    /// Makes the connection roll back whatever is committed while it is lent.
+    pub(super) fn guard(&self, db: &mut rusqlite::Connection) -> rusqlite::Result<()> {
+        let lent = self.clone();
+        db.commit_hook(Some(move || lent.0.load(Ordering::Relaxed)))
+    }
+
+    /// Lends it for the time of a call, which may panic.
+    pub(super) fn during<T>(&self, call: impl FnOnce() -> T) -> std::thread::Result<T> {
+        self.0.store(true, Ordering::Relaxed);
+        let result = catch_unwind(AssertUnwindSafe(call));
+        self.0.store(false, Ordering::Relaxed);
+        result
     }
 }

@@ -4,7 +4,6 @@ use rusqlite::{CachedStatement, params};
 
 use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Content, Delivery, Outcome};
-use millstream_core::entry::EntryId;
 use millstream_core::error::Error;
 
 use crate::identifier::Prefix;
@@ -86,14 +85,14 @@ pub(super) fn source(delivery: &Delivery) -> Option<&str> {
     }
 }
 
-/// The entries of the shared stream that need not be applied: the entry itself or an event with the
-/// same source and id is in the inbox, or stands earlier among the deliveries.
+/// Which deliveries of the shared stream need not be applied: the entry itself or an event with the
+/// same source and id is in the inbox, or stands earlier among them.
 pub(super) fn repeated(
     tx: &rusqlite::Transaction<'_>,
     prefix: &Prefix,
     shard: i64,
     deliveries: &[Delivery],
-) -> Result<HashSet<EntryId>, Error> {
+) -> Result<Vec<bool>, Error> {
     let failed = while_doing("look into the inbox");
     let mut by_entry = tx
         .prepare_cached(&prefix.sql(
@@ -108,27 +107,26 @@ pub(super) fn repeated(
         ))
         .map_err(&failed)?;
 
-    let mut repeated = HashSet::new();
-    let mut here = HashSet::new();
+    let mut repeated = Vec::with_capacity(deliveries.len());
+    let (mut entries, mut events) = (HashSet::new(), HashSet::new());
     for delivery in deliveries {
         let entry = delivery.entry;
-        let mut known: bool = by_entry
-            .query_row(
-                (shard, entry.high.cast_signed(), entry.low.cast_signed()),
-                |row| row.get(0),
-            )
-            .map_err(&failed)?;
+        let mut known = !entries.insert(entry)
+            || by_entry
+                .query_row(
+                    (shard, entry.high.cast_signed(), entry.low.cast_signed()),
+                    |row| row.get(0),
+                )
+                .map_err(&failed)?;
         if let Some(id) = delivery.event_id() {
             let source = source(delivery);
             known = known
-                || !here.insert((id, source))
+                || !events.insert((id, source))
                 || by_event
                     .query_row((id.as_str(), shard, source), |row| row.get(0))
                     .map_err(&failed)?;
         }
-        if known {
-            repeated.insert(entry);
-        }
+        repeated.push(known);
     }
     Ok(repeated)
 }

@@ -221,15 +221,16 @@ fn number_rows(
         }
         drop(found);
 
+        // First: rows that another relay numbered meanwhile would only meet the unique index.
+        for (index, to) in &raised {
+            let top = &tops[*index];
+            compare_and_set(&tx, &options.prefix, top, &top.checkpoint, to)?;
+        }
         for (id, row) in ids.iter().zip(&rows) {
             let (generation, seq) = (row.at.high.cast_signed(), row.at.low.cast_signed());
             mark.execute(params![id, row.shard, generation, seq])
                 .map_err(&failed)?;
         }
-    }
-    for (index, to) in &raised {
-        let top = &tops[*index];
-        compare_and_set(&tx, &options.prefix, top, &top.checkpoint, to)?;
     }
     tx.commit().map_err(&failed)?;
     Ok(rows)

@@ -1,5 +1,6 @@
 //! What the application's own tables look like.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use millstream_core::error::Error;
@@ -25,6 +26,7 @@ fn read(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<Option<Table>
 
     let mut columns = Vec::new();
     let mut primary = Vec::new();
+    let mut bending: HashSet<Arc<str>> = HashSet::new();
     let mut statement = db.prepare(
         "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden
          FROM pragma_table_xinfo(?1)",
@@ -36,6 +38,9 @@ fn read(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<Option<Table>
         let key_position: i64 = row.get(4)?;
         if key_position > 0 {
             primary.push((key_position, column.clone()));
+        }
+        if bends(&declared) {
+            bending.insert(column.clone());
         }
         columns.push(Column {
             kind: kind(&declared),
@@ -50,7 +55,10 @@ fn read(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<Option<Table>
     if !primary.is_empty() {
         unique.push(primary.into_iter().map(|(_, column)| column).collect());
     }
-    let mut folded = false;
+    let mut folded = unique
+        .iter()
+        .flatten()
+        .any(|column| bending.contains(column));
     let mut statement = db.prepare(
         "SELECT l.name FROM pragma_index_list(?1) l WHERE l.\"unique\" AND NOT l.partial",
     )?;
@@ -62,7 +70,10 @@ fn read(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<Option<Table>
         let mut plain = true;
         while let Some(row) = rows.next()? {
             match row.get::<_, Option<String>>(0)? {
-                Some(column) => key.push(column.into()),
+                Some(column) => {
+                    folded |= bending.contains(&*column);
+                    key.push(column.into());
+                }
                 // An expression: no set of columns.
                 None => plain = false,
             }
@@ -82,14 +93,17 @@ fn read(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<Option<Table>
     }))
 }
 
-/// Whether a change of the table may reach other rows: by a trigger, or by a foreign key either way.
+/// Whether a change of the table may reach other rows: by a trigger, by a foreign key either way, or
+/// by a constraint with `ON CONFLICT REPLACE`. Whoever only mentions that word is taken for one.
 fn is_related(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<bool> {
     db.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema
                         WHERE type = 'trigger' AND lower(tbl_name) = lower(?1))
              OR EXISTS (SELECT 1 FROM sqlite_schema t, pragma_foreign_key_list(t.name) f
                         WHERE t.type = 'table'
-                          AND (lower(t.name) = lower(?1) OR lower(f.\"table\") = lower(?1)))",
+                          AND (lower(t.name) = lower(?1) OR lower(f.\"table\") = lower(?1)))
+             OR EXISTS (SELECT 1 FROM sqlite_schema
+                        WHERE type = 'table' AND name = ?1 AND sql LIKE '%REPLACE%')",
         [name],
         |row| row.get(0),
     )
@@ -123,6 +137,19 @@ fn kind(declared: &str) -> ColumnKind {
         ColumnKind::Numeric
     } else {
         ColumnKind::Any
+    }
+}
+
+/// Whether the column may store two different values as equal ones: its affinity makes numbers of
+/// texts (`NUMERIC`, and what SQLite does not know, such as `STRING` or `UUID`), or it takes 1 and 1.0.
+fn bends(declared: &str) -> bool {
+    let upper = declared.to_ascii_uppercase();
+    let stays_text = ["CHAR", "CLOB", "TEXT"]
+        .iter()
+        .any(|part| upper.contains(part));
+    match kind(declared) {
+        ColumnKind::Integer | ColumnKind::Boolean | ColumnKind::Blob => false,
+        _ => !stays_text,
     }
 }
 
@@ -177,6 +204,9 @@ mod tests {
              CREATE TABLE audited (id TEXT PRIMARY KEY);
              CREATE TRIGGER audit AFTER DELETE ON audited BEGIN SELECT 1; END;
              CREATE TABLE folded (id TEXT COLLATE NOCASE PRIMARY KEY);
+             CREATE TABLE bent (id NUMERIC PRIMARY KEY);
+             CREATE TABLE replaced (id TEXT PRIMARY KEY, x TEXT UNIQUE ON CONFLICT REPLACE);
+             CREATE TABLE plain (id VARCHAR(9), n INTEGER, salary REAL, PRIMARY KEY (id, n));
              CREATE TABLE alone (id TEXT PRIMARY KEY);",
         )
         .unwrap();
@@ -185,6 +215,9 @@ mod tests {
             ("child", true),
             ("audited", true),
             ("folded", true),
+            ("bent", true),
+            ("replaced", true),
+            ("plain", false),
             ("alone", false),
         ] {
             assert_eq!(

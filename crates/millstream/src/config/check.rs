@@ -7,6 +7,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use crate::config::error::Finding;
+use crate::config::location::Location;
 
 /// A file that is being checked, and what was found so far.
 pub(super) struct Checker<'a> {
@@ -36,6 +37,19 @@ impl Checker<'_> {
             Ok(value) => Some(value),
             Err(error) => {
                 self.find(span, error.to_string(), None);
+                None
+            }
+        }
+    }
+
+    /// Reads an address. One that cannot be read is not shown: it may be a password.
+    pub(super) fn address(&mut self, span: Range<usize>, address: &str) -> Option<Location> {
+        match Location::parse(address) {
+            Ok(location) => Some(location),
+            Err(error) => {
+                let hidden = hide(self.text, span.clone());
+                let finding = Finding::new(self.path, &hidden, span, error.to_string(), None);
+                self.findings.push(finding);
                 None
             }
         }
@@ -83,4 +97,13 @@ impl Checker<'_> {
         expanded.push_str(rest);
         Some(expanded)
     }
+}
+
+/// The text with `*` for what stands in the span, but for its quotes and a scheme.
+fn hide(text: &str, span: Range<usize>) -> String {
+    let value = &text[span.clone()];
+    let shown = value.find(':').map_or(1, |colon| colon + 1).min(value.len());
+    let hidden = value.len().saturating_sub(shown + 1);
+    let end = span.start + shown + hidden;
+    format!("{}{}{}", &text[..span.start + shown], "*".repeat(hidden), &text[end..])
 }

@@ -115,7 +115,7 @@ impl Config {
         let folder = self.path.parent().unwrap_or(Path::new("")).to_path_buf();
         let locate = |checker: &mut Checker<'_>, address: &Spanned<String>| {
             let expanded = checker.expand(address)?;
-            let location = checker.take(address.span(), Location::parse(&expanded))?;
+            let location = checker.address(address.span(), &expanded)?;
             Some(location.relative_to(&folder))
         };
         if let Some(location) = locate(checker, &file.transport.url) {

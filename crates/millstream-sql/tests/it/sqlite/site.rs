@@ -19,6 +19,8 @@ pub(crate) struct File {
     path: Mutex<PathBuf>,
     prefix: Prefix,
     life: Mutex<Option<Life>>,
+    /// The application's connection, once it has one.
+    application: Mutex<Option<rusqlite::Connection>>,
 }
 
 impl File {
@@ -29,8 +31,9 @@ impl File {
             _folder: folder,
             prefix: Prefix::new(prefix).unwrap(),
             life: Mutex::default(),
+            application: Mutex::default(),
         };
-        file.open();
+        file.on_connection(|_| ());
         file
     }
 
@@ -50,9 +53,14 @@ impl File {
         }
     }
 
-    /// A connection of the application.
+    /// A connection of the application, for a longer time.
     pub(crate) fn open(&self) -> rusqlite::Connection {
         self.options(&app("hr")).sqlite.open().unwrap()
+    }
+
+    fn on_connection<T>(&self, job: impl FnOnce(&mut rusqlite::Connection) -> T) -> T {
+        let mut connection = self.application.lock().unwrap();
+        job(connection.get_or_insert_with(|| self.open()))
     }
 }
 
@@ -62,7 +70,7 @@ impl Site for File {
     async fn make(prefix: &str) -> Self {
         let file = Self::new(prefix);
         let first = stream("events");
-        migrate(&mut file.open(), &app("hr"), &file.prefix, Some(&first)).unwrap();
+        file.on_connection(|db| migrate(db, &app("hr"), &file.prefix, Some(&first)).unwrap());
         file
     }
 
@@ -90,26 +98,26 @@ impl Site for File {
         let died = remains.is_some();
         if let Some(path) = remains {
             *self.path.lock().unwrap() = path;
+            *self.application.lock().unwrap() = None;
         }
         died
     }
 
     async fn execute(&self, sql: &str) -> Result<(), String> {
-        self.open()
-            .execute_batch(sql)
-            .map_err(|error| error.to_string())
+        self.on_connection(|db| db.execute_batch(sql).map_err(|error| error.to_string()))
     }
 
     async fn rows(&self, query: &str) -> Vec<String> {
-        let db = self.open();
-        let mut statement = db.prepare(query).unwrap();
-        let columns = statement.column_count();
-        let rows = statement.query_map([], |row| {
-            let values: rusqlite::Result<Vec<String>> =
-                (0..columns).map(|at| Ok(show(&row.get(at)?))).collect();
-            Ok(values?.join("|"))
-        });
-        rows.unwrap().map(Result::unwrap).collect()
+        self.on_connection(|db| {
+            let mut statement = db.prepare(query).unwrap();
+            let columns = statement.column_count();
+            let rows = statement.query_map([], |row| {
+                let values: rusqlite::Result<Vec<String>> =
+                    (0..columns).map(|at| Ok(show(&row.get(at)?))).collect();
+                Ok(values?.join("|"))
+            });
+            rows.unwrap().map(Result::unwrap).collect()
+        })
     }
 }
 

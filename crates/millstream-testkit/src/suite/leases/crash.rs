@@ -6,7 +6,7 @@ use crate::suite::Site;
 
 /// Whichever statement is the last: either every lease is taken or none, and they can be taken
 /// again.
-pub async fn a_crash_while_acquiring_takes_all_or_none<S: Site>() {
+pub async fn death_while_acquiring_takes_all_or_none<S: Site>() {
     let mut alive = false;
     let mut statements = 0;
     while !alive {

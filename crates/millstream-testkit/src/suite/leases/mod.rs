@@ -39,7 +39,7 @@ macro_rules! leases_suite {
             a_database_has_an_identity
             another_application_is_refused
             missing_tables_are_misconfigured
-            a_crash_while_acquiring_takes_all_or_none
+            death_while_acquiring_takes_all_or_none
             ;
         }
     };

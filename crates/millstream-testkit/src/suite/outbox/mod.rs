@@ -54,8 +54,8 @@ macro_rules! outbox_suite {
             an_inserted_event_says_what_it_was_given
             a_prefix_is_part_of_every_name
             a_wait_ends_with_a_write
-            a_crash_while_numbering_loses_nothing
-            a_crash_while_inserting_leaves_all_or_nothing
+            death_while_numbering_loses_nothing
+            death_while_inserting_leaves_all_or_nothing
             ;
         }
     };

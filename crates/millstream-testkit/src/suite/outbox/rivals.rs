@@ -53,11 +53,9 @@ pub async fn a_key_keeps_its_order_under_concurrent_writers<S: Site>() {
         let site = Arc::clone(&site);
         writers.push(tokio::spawn(async move {
             let outbox = site.connect().await;
-            for n in 0..EVENTS {
-                let (key, data) = (
-                    (n % 3).to_string(),
-                    format!("{{\"w\":{writer},\"n\":{n:03}}}"),
-                );
+            // As many digits each, so that their order is that of texts.
+            for n in 100..100 + EVENTS {
+                let (key, data) = ((n % 3).to_string(), format!("{{\"w\":{writer},\"n\":{n}}}"));
                 if writer % 2 == 0 {
                     let events = [event("acme", &key, &data)];
                     outbox.insert(&stream("events"), &events).await.unwrap();
@@ -69,13 +67,13 @@ pub async fn a_key_keeps_its_order_under_concurrent_writers<S: Site>() {
     }
     let relay = site.connect().await;
     let mut tops = tops(&relay).await;
-    let mut numbered = 0;
-    while numbered < WRITERS * EVENTS {
-        numbered += number(&relay, &mut tops, 7).await.len();
+    while !writers.iter().all(tokio::task::JoinHandle::is_finished) {
+        number(&relay, &mut tops, 7).await;
     }
     for writer in writers {
         writer.await.unwrap();
     }
+    while !number(&relay, &mut tops, 7).await.is_empty() {}
 
     let mut versions: HashMap<String, u64> = HashMap::new();
     let mut last: HashMap<(String, String), String> = HashMap::new();

@@ -1,9 +1,10 @@
-//! What each [`Queue`] must do.
+//! What each [`Queue`](millstream_core::queue::Queue) must do.
 
 mod add;
 mod claim;
 mod group;
 mod model;
+mod steps;
 mod trim;
 
 pub use add::*;
@@ -12,17 +13,10 @@ pub use group::*;
 pub use model::agrees_with_a_model;
 pub use trim::*;
 
-use std::time::Duration;
-
-use millstream_core::entry::{Entry, EntryId};
-use millstream_core::log::ReadLimit;
-use millstream_core::name::StreamName;
-use millstream_core::queue::{Claimed, Member, Queue};
-
-use crate::sample::{app, fields, instance, stream};
+use steps::{add, claim_all, events, ids, member, take};
 
 /// One test for each case of the suite, for a [`Place`](crate::suite::Place) of a
-/// [`Queue`].
+/// [`Queue`](millstream_core::queue::Queue).
 #[macro_export]
 macro_rules! queue_suite {
     ($place:ty) => {
@@ -54,65 +48,4 @@ macro_rules! queue_suite {
             ; agrees_with_a_model
         }
     };
-}
-
-fn events() -> StreamName {
-    stream("events")
-}
-
-fn member(group: &str, consumer: &str) -> Member {
-    Member {
-        group: app(group),
-        consumer: instance(consumer),
-    }
-}
-
-/// Adds an entry for each number, and returns them with the ids that they were given.
-async fn add(queue: &impl Queue, numbers: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
-    let mut added = Vec::new();
-    for number in numbers {
-        let fields = fields(number);
-        let id = queue
-            .add(&events(), &fields)
-            .await
-            .expect("the entry is added");
-        added.push(Entry { id, fields });
-    }
-    added
-}
-
-fn ids(entries: &[Entry]) -> Vec<EntryId> {
-    entries.iter().map(|entry| entry.id).collect()
-}
-
-/// Hands out what is there.
-async fn take(queue: &impl Queue, member: &Member, limit: ReadLimit) -> Vec<Entry> {
-    queue
-        .read_group(&events(), member, limit, Duration::ZERO)
-        .await
-        .expect("the group is read")
-}
-
-/// Claims page after page until everything has been looked at.
-async fn claim_all(
-    queue: &impl Queue,
-    stream: &StreamName,
-    member: &Member,
-    idle_min: Duration,
-    limit: ReadLimit,
-) -> Claimed {
-    let mut all = Claimed::default();
-    let mut after = EntryId::ZERO;
-    loop {
-        let page = queue
-            .claim(stream, member, idle_min, after, limit)
-            .await
-            .expect("claimed");
-        assert!(page.entries.len() <= limit.count);
-        all.entries.extend(page.entries);
-        all.gone.extend(page.gone);
-        let Some(next) = page.next else { return all };
-        assert!(next > after, "a cursor goes forward: {next} after {after}");
-        after = next;
-    }
 }

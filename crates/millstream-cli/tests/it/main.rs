@@ -1,0 +1,9 @@
+//! The binary as people and scripts meet it: arguments, stdout, stderr, exit codes, signals.
+
+mod demo;
+mod files;
+mod flow;
+mod folder;
+mod help;
+mod plain;
+mod refusals;

@@ -1,0 +1,85 @@
+use std::sync::Arc;
+
+use millstream::rusqlite::Transaction;
+use millstream::{App, Event, Transport};
+use millstream_testkit::repeating::Repeating;
+use millstream_transport::sqlite;
+use serde_json::Value;
+
+use crate::child::pulse::{Pulse, beat};
+use crate::child::stop;
+use crate::site::Site;
+
+/// How many reads bring entries again: so many that more than 5 % of the entries come twice, however
+/// large the reads are.
+const READS_REPEATING_PERCENT: u32 = 50;
+
+type Handled = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+pub(super) async fn run(site: &Site, application: &str, seed: u64) -> anyhow::Result<()> {
+    let app = with_handlers(site.app(application)?);
+    let embedded = sqlite::Transport::connect(sqlite::Options::file(site.log())).await?;
+    let log = Arc::new(Repeating::new(
+        embedded.clone(),
+        READS_REPEATING_PERCENT,
+        seed,
+    ));
+    let transport = Transport {
+        log: log.clone(),
+        queue: Arc::new(embedded),
+    };
+    let consumer = app.consumer(&transport);
+    let handle = consumer.handle();
+    let pulse = || Pulse {
+        done: handle.status().counts.total(),
+        repeated: log.repeated(),
+    };
+    tokio::select! {
+        ended = consumer.run(stop::when_stdin_closes()) => Ok(ended?),
+        ended = beat(pulse) => ended,
+    }
+}
+
+/// Handlers that may run once an event only.
+fn with_handlers(app: App) -> App {
+    if app.name().as_str() == "hr" {
+        return app.on("credit.allocated", credit);
+    }
+    let kinds = [
+        "user.created",
+        "user.updated",
+        "user.deleted",
+        "role.assigned",
+    ];
+    let more = ["credit.allocated", "org.assigned", "org.unassigned"];
+    kinds
+        .into_iter()
+        .chain(more)
+        .fold(app, |app, kind| app.on(kind, write_down))
+}
+
+/// Adds to a balance.
+fn credit(event: &Event, tx: &Transaction<'_>) -> Handled {
+    let data: Value = serde_json::from_str(event.data.as_str())?;
+    tx.prepare_cached(
+        "INSERT INTO balances (tenant_id, user_id, balance, events) VALUES (?1, ?2, ?3, 1)
+         ON CONFLICT DO UPDATE SET balance = balance + excluded.balance, events = events + 1",
+    )?
+    .execute((
+        event.tenant.as_str(),
+        event.entity.as_str(),
+        data["salary"].as_i64().unwrap_or(0),
+    ))?;
+    Ok(())
+}
+
+/// Adds a line to the journal.
+fn write_down(event: &Event, tx: &Transaction<'_>) -> Handled {
+    tx.prepare_cached("INSERT INTO journal (tenant_id, user_id, event_id) VALUES (?1, ?2, ?3)")?
+        .execute([
+            event.tenant.as_str(),
+            event.entity.as_str(),
+            event.id.as_str(),
+        ])?;
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! The processes of a run, and their killing.
+
+mod member;
+mod processes;
+
+pub(crate) use processes::Fleet;

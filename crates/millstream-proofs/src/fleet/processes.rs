@@ -1,0 +1,119 @@
+use std::fmt::Write as _;
+
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+
+use crate::fleet::member::Member;
+use crate::history::History;
+use crate::site::Site;
+
+/// Who is killed: each line is as likely as the others.
+const VICTIMS: [&[usize]; 6] = [&[0], &[1, 2], &[1, 2], &[3, 4], &[3, 4], &[5]];
+
+/// How often, in percent, one is sought that is at work. The others hit whom they hit: also one that
+/// is just starting, or waiting for the lease of a dead one.
+const AT_WORK_PERCENT: u32 = 80;
+
+/// All processes of a run: CRM, two relays, two consumers of HR, one of affiliate.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    members: Vec<Member>,
+    seed: u64,
+}
+
+impl Fleet {
+    /// Starts all of them. `pace` is how many events happen in a second.
+    pub(crate) fn start(site: &Site, history: &History, pace: Option<f64>) -> anyhow::Result<Self> {
+        let mut publisher = vec!["publisher".into()];
+        publisher.extend(history.arguments());
+        if let Some(pace) = pace {
+            publisher.extend(["--pace".into(), pace.to_string().into()]);
+        }
+        let relay = || vec!["relay".into()];
+        let consumer = |application: &str| vec!["consumer".into(), application.into()];
+        let members = vec![
+            Member::new("publisher", site, publisher),
+            Member::new("relay-1", site, relay()),
+            Member::new("relay-2", site, relay()),
+            Member::new("hr-1", site, consumer("hr")),
+            Member::new("hr-2", site, consumer("hr")),
+            Member::new("affiliate", site, consumer("affiliate")),
+        ];
+        let mut fleet = Self {
+            members,
+            seed: history.seed.unwrap_or_default(),
+        };
+        for member in 0..fleet.members.len() {
+            fleet.launch(member)?;
+        }
+        Ok(fleet)
+    }
+
+    fn launch(&mut self, member: usize) -> anyhow::Result<()> {
+        let draws = !matches!(member, 0..=2);
+        let seed = self.seed.wrapping_add(1_000_000 * member as u64);
+        self.members[member].start(draws.then_some(seed))
+    }
+
+    /// Kills one of them by SIGKILL and says which.
+    pub(crate) fn kill(&mut self, random: &mut StdRng) -> anyhow::Result<usize> {
+        let seeks = random.random_range(0..100) < AT_WORK_PERCENT;
+        let at_work = |member: &usize| self.members[*member].pulse().done > 0;
+        let mut lines = VICTIMS.map(<[usize]>::to_vec).to_vec();
+        if seeks && lines.iter().flatten().any(at_work) {
+            lines.iter_mut().for_each(|line| line.retain(at_work));
+            lines.retain(|line| !line.is_empty());
+        }
+        let line = lines.choose(random).expect("there are some");
+        let victim = *line.choose(random).expect("no line is empty");
+        self.members[victim].kill()?;
+        Ok(victim)
+    }
+
+    /// Starts one again that was killed.
+    pub(crate) fn restart(&mut self, victim: usize) -> anyhow::Result<()> {
+        self.launch(victim)
+    }
+
+    /// Fails if one ended by itself.
+    pub(crate) fn must_live(&mut self) -> anyhow::Result<()> {
+        self.members.iter_mut().try_for_each(Member::must_live)
+    }
+
+    /// Stops all of them as SIGTERM would.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        self.members.iter_mut().try_for_each(Member::stop)
+    }
+
+    /// Kills, and those that hit a process that had done something in that life.
+    pub(crate) fn kills(&self) -> (u64, u64) {
+        self.members
+            .iter()
+            .fold((0, 0), |(kills, at_work), member| {
+                (kills + member.kills, at_work + member.kills_at_work)
+            })
+    }
+
+    /// Entries that were delivered again.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.members.iter().map(Member::repeated).sum()
+    }
+
+    /// Who was killed how often.
+    pub(crate) fn victims(&self) -> String {
+        let victims = self
+            .members
+            .iter()
+            .map(|member| format!("{} {}", member.name, member.kills));
+        victims.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The ends of all logs.
+    pub(crate) fn last_words(&self) -> String {
+        self.members.iter().fold(String::new(), |mut text, member| {
+            writeln!(text, "-- {}\n{}", member.name, member.last_words()).expect("a string grows");
+            text
+        })
+    }
+}

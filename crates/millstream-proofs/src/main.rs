@@ -1,0 +1,62 @@
+//! Long proofs, with counts as arguments: processes are killed, entries come twice, backlogs are
+//! long, and the tables must be right all the same.
+//!
+//! Each proof says on stderr how it goes, ends with one line on stdout, and fails with what it saw
+//! and the folder to look into. `./test` runs short forms of them.
+
+mod check;
+mod child;
+mod crash;
+mod fleet;
+mod history;
+mod memory;
+mod model;
+mod settle;
+mod site;
+mod terminal;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Long proofs of Millstream
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    proof: Proof,
+}
+
+#[derive(Debug, Subcommand)]
+enum Proof {
+    /// Kill processes by SIGKILL, deliver entries twice, and compare every row
+    Crash(crash::Crash),
+    /// The same history without kills
+    History(crash::Run),
+    /// Measure a consumer's memory with a long backlog and with a short one
+    Memory(memory::Memory),
+    /// Play a part in a proof
+    #[command(hide = true)]
+    Part(child::Part),
+    /// Drain a log that holds a backlog
+    #[command(hide = true)]
+    Drain(memory::Drain),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().proof {
+        Proof::Crash(args) => crash::crash(args).map(Some),
+        Proof::History(args) => crash::history(args).map(Some),
+        Proof::Memory(args) => memory::memory(args).map(Some),
+        Proof::Part(part) => child::run(part).map(|()| None),
+        Proof::Drain(args) => memory::drain(args).map(Some),
+    };
+    let told = outcome.and_then(|line| Ok(line.map(terminal::print).transpose()?));
+    match told {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::say(format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The folder that a proof works in: a configuration, three databases, the log, and what each
+//! process said.
+
+mod folder;
+pub(crate) mod level;
+mod view;
+
+pub(crate) use folder::{Folder, STREAM, Site};
+pub(crate) use level::Level;
+pub(crate) use view::{View, rows, unsigned};

@@ -1,0 +1,111 @@
+//! What must hold at every moment, watched while processes are killed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{anyhow, ensure};
+
+use crate::site::level::{Marks, checkpoints, last, positions};
+use crate::site::{Site, View};
+
+/// How often to look.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+/// Looks at the promises that hold at any time:
+///
+/// - a position is published only after the transaction that settled it has committed;
+/// - an entry is appended only after the transaction that numbered it has committed;
+/// - a checkpoint, a position and a stream never go back.
+///
+/// What is promised to come second is read first, so that whatever happens in between only helps.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<anyhow::Result<u64>>,
+}
+
+impl Watch {
+    /// Begins to look, in a thread.
+    pub(crate) fn start(site: &Site) -> anyhow::Result<Self> {
+        let mut eyes = Eyes {
+            view: View::open(site)?,
+            known: Vec::new(),
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = stop.clone();
+        let thread = thread::spawn(move || {
+            let mut looks = 0;
+            while !told.load(Ordering::Relaxed) {
+                eyes.look()?;
+                looks += 1;
+                thread::sleep(INTERVAL);
+            }
+            Ok(looks)
+        });
+        Ok(Self { stop, thread })
+    }
+
+    /// Whether something was seen, or looking failed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Ends it, and tells how often it looked, or what it saw.
+    pub(crate) fn finish(self) -> anyhow::Result<u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread
+            .join()
+            .map_err(|_| anyhow!("the watch panicked"))?
+    }
+}
+
+struct Eyes {
+    view: View,
+    /// What each kind of mark was at the last look.
+    known: Vec<Marks>,
+}
+
+impl Eyes {
+    fn look(&mut self) -> anyhow::Result<()> {
+        let mut seen = Vec::new();
+        for (application, db) in self.view.followers() {
+            let positions = positions(&self.view.log, application)?;
+            let checkpoints = checkpoints(db, "consumer")?;
+            let above = above(&positions, &checkpoints);
+            ensure!(
+                above.is_none(),
+                "{application} has published a position that it has not committed: {above:?}, its \
+                 checkpoints are {checkpoints:?}"
+            );
+            seen.extend([positions, checkpoints]);
+        }
+        let last = last(&self.view.log)?;
+        let tops = checkpoints(&self.view.crm, "relay")?;
+        let above = above(&last, &tops);
+        ensure!(
+            above.is_none(),
+            "the log holds what the outbox has not numbered: {above:?}"
+        );
+        seen.extend([last, tops]);
+
+        for (before, now) in self.known.iter().zip(&seen) {
+            let back = above_any(before, now);
+            ensure!(!back, "something went back: from {before:?} to {now:?}");
+        }
+        self.known = seen;
+        Ok(())
+    }
+}
+
+/// A mark that is above its bound.
+fn above(marks: &Marks, bounds: &Marks) -> Option<(u16, String)> {
+    let bound = |shard| bounds.get(shard).copied().unwrap_or_default();
+    let above = marks.iter().find(|(shard, mark)| **mark > bound(*shard));
+    above.map(|(shard, mark)| (*shard, mark.to_string()))
+}
+
+fn above_any(marks: &Marks, bounds: &Marks) -> bool {
+    above(marks, bounds).is_some()
+}

@@ -1,0 +1,6 @@
+//! Short forms of the proofs, as `./test` and CONTRIBUTING.md run them at length.
+
+mod crash;
+mod history;
+mod memory;
+mod run;

@@ -1,0 +1,133 @@
+use std::collections::HashMap;
+
+use millstream_core::clock::Timestamp;
+use millstream_core::delivery::{Content, Delivery, Outcome};
+use millstream_core::entry::Entry;
+use millstream_core::error::Error;
+use millstream_core::lease::{Checkpoint, Feed, Lease, Role};
+use millstream_core::mapping::{Router, Spec, compile, table_names};
+use millstream_core::store::{Applied, Batch, Store};
+use millstream_core::wire;
+
+use crate::sample::instance;
+
+/// What entries are read at, and applied at.
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// The consumer of one feed, without the engine around it.
+#[derive(Debug)]
+pub struct Consumer<H> {
+    /// The database that it writes to.
+    pub store: H,
+    /// Its right to do so.
+    pub lease: Lease,
+    /// How far it is.
+    pub at: Checkpoint,
+    router: Router,
+}
+
+impl<H: Store> Consumer<H> {
+    /// Takes the feed from whoever has it, and goes on where that stopped.
+    pub async fn start(store: H, feed: Feed, specs: Vec<Spec>) -> Self {
+        let names = table_names(&specs);
+        let tables = store.tables(&names).await.expect("tables are described");
+        let tables: HashMap<_, _> = names
+            .into_iter()
+            .zip(tables)
+            .filter_map(|(name, table)| Some((name, table?)))
+            .collect();
+        let router = compile(&specs, &tables).unwrap_or_else(|problems| panic!("{problems:?}"));
+
+        let (own, role) = (std::slice::from_ref(&feed), Role::Consumer);
+        store
+            .register(role, own)
+            .await
+            .expect("the feed is registered");
+        let mut rows = store.leases(role).await.expect("leases are read");
+        rows.retain(|row| row.feed == feed);
+        let taken = store.acquire(&instance("consumer"), role, &rows).await;
+        let lease = taken
+            .expect("the feed is acquired")
+            .expect("nobody was faster")
+            .remove(0);
+        Self {
+            store,
+            at: lease.checkpoint.clone(),
+            lease,
+            router,
+        }
+    }
+
+    /// The batch of these entries, from where it is.
+    pub fn batch(&self, entries: &[Entry]) -> Batch {
+        let deliveries: Vec<_> = entries.iter().map(|entry| self.delivery(entry)).collect();
+        let last = deliveries.iter().max_by_key(|delivery| delivery.entry);
+        let to = last.map_or_else(
+            || self.at.clone(),
+            |last| Checkpoint {
+                at: last.entry,
+                event_id: last.event_id().cloned(),
+            },
+        );
+        Batch {
+            from: self.at.clone(),
+            to: if to.at < self.at.at {
+                self.at.clone()
+            } else {
+                to
+            },
+            deliveries: deliveries.into(),
+            applied_at: NOW,
+        }
+    }
+
+    fn delivery(&self, entry: &Entry) -> Delivery {
+        let content = match wire::decode(&self.lease.feed, entry) {
+            Ok(decoded) => {
+                let event_type = decoded.event.event_type.as_str();
+                let handled = self.store.handled().iter().any(|own| own == event_type);
+                let plan = self.router.plan(&decoded, handled);
+                Content::Event {
+                    event: Box::new(decoded.event),
+                    partition_key: decoded.sequence.partition_key,
+                    plan,
+                }
+            }
+            Err(undecodable) => Content::Undecodable(Box::new(undecodable)),
+        };
+        Delivery::from((entry.clone(), NOW, content))
+    }
+
+    /// Applies entries, and moves on if that succeeds.
+    pub async fn apply(&mut self, entries: &[Entry]) -> Result<Applied, Error> {
+        let batch = self.batch(entries);
+        let applied = self.apply_batch(&batch).await?;
+        self.at = batch.to;
+        Ok(applied)
+    }
+
+    /// Applies a batch, and stays where it is.
+    pub async fn apply_batch(&self, batch: &Batch) -> Result<Applied, Error> {
+        self.store.apply(&self.lease, batch).await
+    }
+
+    /// Applies entries, and says how they ended: `3 applied, 1 dead`.
+    pub async fn settle(&mut self, entries: &[Entry]) -> String {
+        shown(&self.apply(entries).await.expect("the batch is applied"))
+    }
+}
+
+/// How deliveries ended: `3 applied, 1 dead`.
+pub fn shown(applied: &Applied) -> String {
+    let mut parts: Vec<String> = Outcome::ALL
+        .into_iter()
+        .map(|outcome| (applied.counts.get(outcome), outcome.as_str()))
+        .chain([(applied.repeated, "repeated")])
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    if parts.is_empty() {
+        parts.push("nothing".into());
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,132 @@
+use millstream_core::entry::EntryId;
+use millstream_core::error::ErrorKind;
+use millstream_core::name::EventId;
+
+use super::{Consumer, Source, TABLES, event, mappings};
+use crate::sample::{app, entry_at};
+use crate::suite::Site;
+
+async fn ready<S: Site>() -> (S, Source, Consumer<S::Handle>) {
+    let site = S::make("").await;
+    site.execute(TABLES).await.unwrap();
+    let source = Source::shared();
+    let consumer = Consumer::start(site.connect().await, source.feed(), mappings()).await;
+    (site, source, consumer)
+}
+
+const CREDIT: &str = r#"{"amount":5}"#;
+
+/// Delivered again, or published again under another entry id, in one batch or later.
+pub async fn a_repeated_event_changes_nothing<S: Site>() {
+    let (site, mut source, mut consumer) = ready::<S>().await;
+    let mut entries = source.send_all([
+        &event("account.opened", "acme", "7", r#"{"balance":100}"#),
+        &event("account.credited", "acme", "7", CREDIT),
+    ]);
+    let mut again = event("account.credited", "acme", "7", CREDIT);
+    again.id = EventId::new("shared-2").ok();
+    entries.push(source.send(&again));
+    assert_eq!(consumer.settle(&entries).await, "2 applied, 1 repeated");
+    assert_eq!(consumer.settle(&entries).await, "3 repeated");
+    let later = [source.send(&again), source.send_broken(None)];
+    assert_eq!(consumer.settle(&later).await, "1 dead, 1 repeated");
+    assert_eq!(consumer.settle(&later).await, "2 repeated");
+    assert_eq!(site.rows("SELECT balance FROM accounts").await, ["105"]);
+    let tracked = "SELECT count(*), count(DISTINCT event_id) FROM event_tracking";
+    assert_eq!(site.rows(tracked).await, ["3|3"]);
+}
+
+/// The queue may hand it out and let it be claimed at once.
+pub async fn an_entry_twice_in_a_batch_is_applied_once<S: Site>() {
+    let (site, mut source, mut consumer) = ready::<S>().await;
+    let opened = source.send(&event("account.opened", "acme", "7", r#"{"balance":100}"#));
+    let credited = source.send(&event("account.credited", "acme", "7", CREDIT));
+    let broken = source.send_broken(None);
+    let entries = [
+        opened.clone(),
+        opened,
+        credited.clone(),
+        broken.clone(),
+        credited,
+        broken,
+    ];
+    let settled = consumer.settle(&entries).await;
+    assert_eq!(settled, "2 applied, 1 dead, 3 repeated");
+    assert_eq!(site.rows("SELECT balance FROM accounts").await, ["105"]);
+}
+
+/// Ids are only unique within their source.
+pub async fn the_same_id_of_another_source_is_another_event<S: Site>() {
+    let (site, mut source, mut consumer) = ready::<S>().await;
+    let opened = event("account.opened", "acme", "7", r#"{"balance":100}"#);
+    consumer.settle(&[source.send(&opened)]).await;
+    let mut events = Vec::new();
+    for name in ["crm", "billing", "crm", "billing"] {
+        let mut credit = event("account.credited", "acme", "7", CREDIT);
+        credit.id = EventId::new("same").ok();
+        credit.source = Some(app(name));
+        events.push(credit);
+    }
+    let entries = source.send_all(&events);
+    assert_eq!(consumer.settle(&entries).await, "2 applied, 2 repeated");
+    assert_eq!(site.rows("SELECT balance FROM accounts").await, ["110"]);
+    let tracked = "SELECT source_application FROM event_tracking WHERE event_id = 'same'
+                   ORDER BY source_application";
+    assert_eq!(site.rows(tracked).await, ["billing", "crm"]);
+}
+
+/// What was claimed is older than what was read, and from wherever the batch begins.
+pub async fn the_shared_stream_is_applied_in_any_order<S: Site>() {
+    let (site, mut source, consumer) = ready::<S>().await;
+    let events: Vec<_> = (1..=6)
+        .map(|n| event("person.set", "acme", &n.to_string(), "{}"))
+        .collect();
+    let entries = source.send_all(&events);
+    for batch in [&entries[4..], &entries[..2], &entries[1..5]] {
+        let mut batch = consumer.batch(batch);
+        batch.from.at = EntryId::new(9, 9);
+        consumer
+            .apply_batch(&batch)
+            .await
+            .expect("the epoch alone counts");
+    }
+    assert_eq!(site.rows("SELECT count(*) FROM people").await, ["6"]);
+    assert_eq!(
+        site.rows("SELECT count(*) FROM event_tracking").await,
+        ["6"]
+    );
+}
+
+/// There the epoch is all the fence there is.
+pub async fn a_lost_shared_stream_is_fenced<S: Site>() {
+    let (site, mut source, mut first) = ready::<S>().await;
+    let mut second = Consumer::start(site.connect().await, source.feed(), mappings()).await;
+    let entries = [source.send(&event("person.set", "acme", "7", "{}"))];
+    let error = first.apply(&entries).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    assert_eq!(site.rows("SELECT * FROM people").await, [""; 0]);
+    assert_eq!(second.settle(&entries).await, "1 applied");
+}
+
+/// A dead event of one source holds back what that source says later, and no other's.
+pub async fn a_key_of_the_shared_stream_blocks_by_source<S: Site>() {
+    let (site, mut source, mut consumer) = ready::<S>().await;
+    let from = |name: &str, data: &str| {
+        let mut set = event("person.set", "acme", "7", data);
+        set.source = Some(app(name));
+        set
+    };
+    let entries = source.send_all([
+        &from("crm", r#"{"age":"old"}"#),
+        &from("crm", r#"{"age":1}"#),
+        &from("billing", r#"{"age":2}"#),
+    ]);
+    let settled = consumer.settle(&entries).await;
+    assert_eq!(settled, "1 applied, 1 blocked, 1 dead");
+    // A repeat of what is parked is still a repeat.
+    let again = [entry_at(EntryId::new(7, 7), entries[0].fields.clone())];
+    assert_eq!(consumer.settle(&again).await, "1 repeated");
+    let more = source.send_all([&from("crm", "{}"), &from("billing", "{}")]);
+    assert_eq!(consumer.settle(&more).await, "1 applied, 1 blocked");
+    assert_eq!(site.rows("SELECT age FROM people").await, ["2"]);
+}

@@ -1,0 +1,11 @@
+//! What can only be tried with all parts together: real files, relay, log and consumers.
+
+mod config;
+mod outages;
+mod refusals;
+mod settling;
+mod shared;
+mod sharing;
+mod site;
+mod stopping;
+mod streams;

@@ -1,0 +1,74 @@
+//! The shared stream: anybody adds, and each event arrives once.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use millstream::core::lease::Feed;
+use millstream::core::log::ReadLimit;
+use millstream::core::name::{AppName, InstanceId};
+use millstream::core::queue::Member;
+
+use crate::site::{Site, consume, event};
+
+#[tokio::test]
+async fn an_event_that_is_added_twice_arrives_once() -> Result<()> {
+    let site = Site::new().await?;
+    let direct = site.crm.direct(&site.transport);
+    let stream = site.stream();
+    for (id, entity, name) in [("a", "1", "Ann"), ("a", "1", "Eve"), ("b", "2", "Bob")] {
+        direct.publish(&stream, &event(id, entity, name)).await?;
+    }
+    let consumer = consume(&site.hr, &site.transport);
+    consumer.until(|status| status.counts.total() == 2).await?;
+    // In a batch of its own too, and while the first is only in the inbox.
+    let (_, last) = direct.publish(&stream, &event("a", "1", "Eve")).await?;
+    let feed = Feed::Shared(stream.clone());
+    consumer
+        .until(|status| status.feeds.get(&feed).is_some_and(|feed| feed.at == last))
+        .await?;
+    assert_eq!(site.inbox()?, ["a applied", "b applied"]);
+    assert_eq!(site.employees()?, ["acme/1=Ann,-", "acme/2=Bob,-"]);
+    consumer.stop().await?;
+    let groups = site.transport.queue.groups(&stream).await?;
+    assert_eq!((groups[0].pending, groups[0].lag), (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_dead_consumer_took_is_applied_first_and_in_order() -> Result<()> {
+    let site = Site::new().await?;
+    let direct = site.crm.direct(&site.transport);
+    let stream = site.stream();
+    for (id, name) in [("a", "Ann"), ("b", "Bea"), ("c", "Cid"), ("d", "Dan")] {
+        direct.publish(&stream, &event(id, "1", name)).await?;
+    }
+    // One took the first two, another the third; neither settled anything.
+    for (consumer, count) in [("dead", 2), ("gone", 1)] {
+        let member = Member {
+            group: AppName::new("hr")?,
+            consumer: InstanceId::new(consumer)?,
+        };
+        let limit = ReadLimit {
+            count,
+            bytes: usize::MAX,
+        };
+        let taken = site
+            .transport
+            .queue
+            .read_group(&stream, &member, limit, Duration::ZERO)
+            .await?;
+        assert_eq!(taken.len(), count);
+    }
+
+    let consumer = consume(&site.hr, &site.transport);
+    consumer.until(|status| status.counts.total() == 4).await?;
+    consumer.stop().await?;
+    assert_eq!(
+        site.inbox()?,
+        ["a applied", "b applied", "c applied", "d applied"]
+    );
+    assert_eq!(site.employees()?, ["acme/1=Dan,-"]);
+    let groups = site.transport.queue.groups(&stream).await?;
+    assert_eq!((groups[0].pending, groups[0].lag), (0, 0));
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Streams that are not what they should be: nothing is settled or sent beyond what is certain.
+
+use std::fs;
+
+use anyhow::Result;
+use millstream::core::lease::{Feed, Leases, Role};
+use millstream::core::name::InstanceId;
+use millstream::core::outbox::Outbox;
+use millstream::engine::status::{State, Status};
+
+use crate::site::{self, Site, at, consume, entry, event, eventually, shard};
+
+fn stalled(status: &Status, word: &str) -> bool {
+    let feed = status.feeds.get(&Feed::Owned(shard(0)));
+    feed.is_some_and(|feed| matches!(&feed.state, State::Stalled(why) if why.contains(word)))
+}
+
+fn settled(status: &Status, seq: u64) -> bool {
+    let feed = status.feeds.get(&Feed::Owned(shard(0)));
+    feed.is_some_and(|feed| feed.state == State::Running && feed.at == at(seq))
+}
+
+#[tokio::test]
+async fn a_gap_stalls_with_its_seq_until_it_is_filled() -> Result<()> {
+    let site = Site::new().await?;
+    site.announce().await?;
+    site.append(0, &[entry(1), entry(2), entry(5)]).await?;
+    let consumer = consume(&site.hr, &site.transport);
+    consumer
+        .until(|status| stalled(status, "between 1-2 and 1-5"))
+        .await?;
+    eventually(2, async || Ok(site.inbox()?.len())).await?;
+    assert_eq!(site.employees()?, ["acme/1=e1,-", "acme/2=e2,-"]);
+
+    // What a repair does: everything again, under the same ids.
+    fs::remove_file(site.path("log/events.db"))?;
+    site.append(0, &(1..=5).map(entry).collect::<Vec<_>>())
+        .await?;
+    consumer.until(|status| settled(status, 5)).await?;
+    let applied: Vec<_> = (1..=5).map(|seq| format!("e{seq} applied")).collect();
+    assert_eq!(site.inbox()?, applied);
+    consumer.stop().await
+}
+
+#[tokio::test]
+async fn an_entry_behind_another_event_stalls_as_a_fork() -> Result<()> {
+    let site = Site::new().await?;
+    site.announce().await?;
+    site.append(0, &[entry(1), entry(2)]).await?;
+    let consumer = consume(&site.hr, &site.transport);
+    consumer.until(|status| settled(status, 2)).await?;
+
+    let mut forked = site::row(3);
+    forked.prev = Some("another".into());
+    let forked = millstream::core::wire::encode_owned(&forked, site.crm.name());
+    site.append(2, &[forked, entry(4)]).await?;
+    consumer
+        .until(|status| stalled(status, "1-3") && stalled(status, "forked"))
+        .await?;
+    assert_eq!(site.inbox()?, ["e1 applied", "e2 applied"]);
+    consumer.stop().await?;
+    assert_eq!(site.inbox()?, ["e1 applied", "e2 applied"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_were_numbered_by_a_relay_that_died_are_sent_by_the_next() -> Result<()> {
+    let site = Site::new().await?;
+    let outbox = site.crm.database();
+    site.publish(&[event("a", "1", "Ann"), event("b", "2", "Bob")])
+        .await?;
+    outbox
+        .register(Role::Relay, &[Feed::Owned(shard(0))])
+        .await?;
+    let rows = outbox.leases(Role::Relay).await?;
+    let dead = InstanceId::new("dead")?;
+    let leases = outbox.acquire(&dead, Role::Relay, &rows).await?.unwrap();
+    assert_eq!(outbox.number(&leases, 100).await?.len(), 2);
+    assert!(site.sent().await?.is_empty());
+
+    let relay = site::relay(&site.crm, &site.transport);
+    site.publish(&[event("c", "3", "Cid")]).await?;
+    relay.until(|status| settled(status, 3)).await?;
+    assert_eq!(site.sent().await?, ["a", "b", "c"]);
+    assert_eq!(relay.handle.status().sent, 3);
+    relay.stop().await
+}
+
+#[tokio::test]
+async fn an_entry_of_somebody_else_stalls_the_relay_loudly() -> Result<()> {
+    let site = Site::new().await?;
+    let relay = site::relay(&site.crm, &site.transport);
+    site.publish(&[event("a", "1", "Ann")]).await?;
+    relay.until(|status| settled(status, 1)).await?;
+
+    let foreign = entry(2);
+    site.append(1, std::slice::from_ref(&foreign)).await?;
+    relay.until(|status| stalled(status, "1-2")).await?;
+
+    // More rows do not make the foreign entry one of ours.
+    site.publish(&[event("b", "2", "Bob"), event("c", "3", "Cid")])
+        .await?;
+    relay
+        .until(|status| stalled(status, "not the event"))
+        .await?;
+    relay.stop().await?;
+    let relay = site::relay(&site.crm, &site.transport);
+    relay
+        .until(|status| stalled(status, "not the event"))
+        .await?;
+    assert_eq!(site.sent().await?, ["a", "e2"]);
+    relay.stop().await
+}
+
+#[tokio::test]
+async fn what_a_stream_lost_is_added_again_also_while_nothing_new_is_sent() -> Result<()> {
+    let site = Site::new().await?;
+    let relay = site::relay(&site.crm, &site.transport);
+    let consumer = consume(&site.hr, &site.transport);
+    site.publish(&[
+        event("a", "1", "Ann"),
+        event("b", "2", "Bob"),
+        event("c", "3", "Cid"),
+    ])
+    .await?;
+    consumer.until(|status| settled(status, 3)).await?;
+
+    fs::remove_file(site.path("log/events.db"))?;
+    let all = || ["a", "b", "c"].map(String::from).to_vec();
+    eventually(all(), async || site.sent().await).await?;
+
+    // The last of them, while no relay runs.
+    relay.stop().await?;
+    let limit = millstream::core::log::ReadLimit {
+        count: 1,
+        bytes: usize::MAX,
+    };
+    let log = &site.transport.log;
+    let kept = log
+        .read(&shard(0), at(0), limit, std::time::Duration::ZERO)
+        .await?;
+    fs::remove_file(site.path("log/events.db"))?;
+    site.append(0, &kept).await?;
+    let relay = site::relay(&site.crm, &site.transport);
+    eventually(all(), async || site.sent().await).await?;
+
+    site.publish(&[event("d", "4", "Dan")]).await?;
+    consumer.until(|status| settled(status, 4)).await?;
+    assert_eq!(
+        site.inbox()?,
+        ["a applied", "b applied", "c applied", "d applied"]
+    );
+    consumer.stop().await?;
+    relay.stop().await
+}
