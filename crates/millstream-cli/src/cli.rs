@@ -21,7 +21,13 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configu
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// The configuration file
-    #[arg(long, short, global = true, value_name = "FILE", default_value = "millstream.toml")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        default_value = "millstream.toml"
+    )]
     pub(crate) config: PathBuf,
     /// Print JSON on stdout, and JSON lines of the log on stderr
     #[arg(long, global = true)]

@@ -37,10 +37,23 @@ pub(crate) fn select<'a>(config: &'a Config, names: &[String]) -> anyhow::Result
 
 /// The application of this name.
 pub(crate) fn find<'a>(config: &'a Config, name: &str) -> anyhow::Result<&'a App> {
-    let known = || config.apps.keys().map(AppName::as_str).collect::<Vec<_>>().join(", ");
-    AppName::new(name).ok().and_then(|name| config.apps.get(&name)).ok_or_else(|| {
-        Coded::invalid(format!("no application {name:?} is configured; there are: {}", known()))
-    })
+    let known = || {
+        config
+            .apps
+            .keys()
+            .map(AppName::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    AppName::new(name)
+        .ok()
+        .and_then(|name| config.apps.get(&name))
+        .ok_or_else(|| {
+            Coded::invalid(format!(
+                "no application {name:?} is configured; there are: {}",
+                known()
+            ))
+        })
 }
 
 /// Connects to the configured transport.

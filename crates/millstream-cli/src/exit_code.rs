@@ -35,11 +35,17 @@ pub(crate) struct Coded {
 
 impl Coded {
     pub(crate) fn invalid(message: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(Self { code: Code::Invalid, message: message.into() })
+        anyhow::Error::new(Self {
+            code: Code::Invalid,
+            message: message.into(),
+        })
     }
 
     pub(crate) fn refused(message: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(Self { code: Code::Refused, message: message.into() })
+        anyhow::Error::new(Self {
+            code: Code::Refused,
+            message: message.into(),
+        })
     }
 }
 

@@ -20,11 +20,14 @@ use crate::cli::Cli;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     output::start_log(&cli);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return output::failure(&cli.global, &error.into()),
     };
-    let result = runtime.block_on(commands::run(&cli));
+    let result = runtime.block_on(commands::dispatch(&cli));
     // A reader of stdin cannot be interrupted; the process need not wait for it.
     runtime.shutdown_background();
     match result {

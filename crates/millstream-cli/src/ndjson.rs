@@ -73,11 +73,19 @@ impl Reader {
             .with_context(|| format!("cannot read {}", path.display()))?
             .starts_with(&[0x1f, 0x8b]);
         let lines: Box<dyn BufRead + Send> = if gzip {
-            Box::new(BufReader::with_capacity(128 * 1024, MultiGzDecoder::new(raw)))
+            Box::new(BufReader::with_capacity(
+                128 * 1024,
+                MultiGzDecoder::new(raw),
+            ))
         } else {
             Box::new(raw)
         };
-        Ok(Self { lines, number: 0, seen: HashMap::new(), buffer: Vec::new() })
+        Ok(Self {
+            lines,
+            number: 0,
+            seen: HashMap::new(),
+            buffer: Vec::new(),
+        })
     }
 
     /// The next event and its line, leaving out empty lines; none at the end.
@@ -95,7 +103,11 @@ impl Reader {
             if self.buffer.len() as u64 > LINE_BYTES_MAX {
                 return Err(self.error(anyhow::anyhow!("it has more than {LINE_BYTES_MAX} bytes")));
             }
-            while self.buffer.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+            while self
+                .buffer
+                .last()
+                .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+            {
                 self.buffer.pop();
             }
             if self.buffer.iter().any(|byte| !byte.is_ascii_whitespace()) {
@@ -111,7 +123,10 @@ impl Reader {
     }
 
     fn error(&self, reason: anyhow::Error) -> LineError {
-        LineError { line: self.number, reason }
+        LineError {
+            line: self.number,
+            reason,
+        }
     }
 }
 
@@ -124,11 +139,19 @@ fn parse(bytes: &[u8], seen: &mut HashMap<u128, u32>) -> anyhow::Result<NewEvent
         EntityId::new(line.entity_id).context("entityId")?,
         Json::parse(line.event_data.get().to_owned()).context("eventData")?,
     );
-    event.source = line.source_application.map(AppName::new).transpose().context("sourceApplication")?;
+    event.source = line
+        .source_application
+        .map(AppName::new)
+        .transpose()
+        .context("sourceApplication")?;
     if let Some(target) = line.target_application {
         event.target = Targets::parse(&target).context("targetApplication")?;
     }
-    event.partition_key = line.partition_key.map(PartitionKey::new).transpose().context("partitionKey")?;
+    event.partition_key = line
+        .partition_key
+        .map(PartitionKey::new)
+        .transpose()
+        .context("partitionKey")?;
     if let Some(metadata) = line.metadata {
         event.metadata = Json::parse(metadata.get().to_owned()).context("metadata")?;
     }
@@ -150,7 +173,10 @@ fn id_of(
     seen: &mut HashMap<u128, u32>,
 ) -> anyhow::Result<EventId> {
     let source = source.map_or("", AppName::as_str);
-    let namespace = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("millstream:{source}").as_bytes());
+    let namespace = Uuid::new_v5(
+        &Uuid::NAMESPACE_OID,
+        format!("millstream:{source}").as_bytes(),
+    );
     let first = Uuid::new_v5(&namespace, line);
     if seen.len() >= LINES_WITHOUT_ID_MAX && !seen.contains_key(&first.as_u128()) {
         anyhow::bail!(
@@ -204,7 +230,10 @@ mod tests {
     fn equal_lines_are_different_events_with_ids_that_last() {
         let text = format!("{LINE}\n\n{LINE}\r\n{}\n", LINE.replace("\"7\"", "\"8\""));
         let ids = |events: Vec<Result<NewEvent, _>>| -> Vec<EventId> {
-            events.into_iter().map(|event: Result<_, (u64, String)>| event.unwrap().id.unwrap()).collect()
+            events
+                .into_iter()
+                .map(|event: Result<_, (u64, String)>| event.unwrap().id.unwrap())
+                .collect()
         };
         let first = ids(read(&text));
         assert_eq!(first.len(), 3);
@@ -214,7 +243,10 @@ mod tests {
 
     #[test]
     fn a_broken_line_is_named_and_not_quoted() {
-        let text = format!("{LINE}\n{{\"eventType\": \"secret\n{}\n", LINE.replace("\"acme\"", "[\"secret\"]"));
+        let text = format!(
+            "{LINE}\n{{\"eventType\": \"secret\n{}\n",
+            LINE.replace("\"acme\"", "[\"secret\"]")
+        );
         let events = read(&text);
         assert!(events[0].is_ok());
         for (event, line) in events[1..].iter().zip(2..) {

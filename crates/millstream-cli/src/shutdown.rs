@@ -20,7 +20,10 @@ pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
                 _ = interrupt.recv() => {}
             }
             if asked {
-                #[expect(clippy::disallowed_methods, reason = "whoever asks twice does not want to wait")]
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "whoever asks twice does not want to wait"
+                )]
                 std::process::exit(130);
             }
             asked = true;

@@ -62,8 +62,22 @@ pub trait Outbox: Leases {
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database is away.
     async fn insert(&self, stream: &StreamName, events: &[NewEvent]) -> Result<Inserted, Error>;
 
-    /// Waits until the database may hold new rows, at most for `wait`.
-    async fn wait(&self, wait: Duration);
+    /// Makes the stream the one that rows go to which name none, those that wait included.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database is away.
+    async fn adopt(&self, stream: &StreamName) -> Result<(), Error>;
+
+    /// How many rows wait for a stream that is none of these, so that nobody will send them.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn stranded(&self, streams: &[StreamName]) -> Result<u64, Error>;
+
+    /// Waits until a row of the stream waits for a number, at most for `wait`.
+    async fn wait(&self, stream: &StreamName, wait: Duration);
 }
 
 /// What came of inserting events.

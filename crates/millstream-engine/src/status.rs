@@ -98,6 +98,18 @@ impl Handle {
         });
     }
 
+    /// Ends a pause. A feed that is stalled stays so: another part of it knows why.
+    pub(crate) fn resume(&self, feed: &Feed) {
+        let paused = self
+            .lock()
+            .feeds
+            .get(feed)
+            .is_some_and(|known| matches!(known.state, State::Paused(_)));
+        if paused {
+            self.set_state(feed, State::Running);
+        }
+    }
+
     /// Sets a feed's state and says whether that is news.
     pub(crate) fn set_state(&self, feed: &Feed, state: State) -> bool {
         let known = self

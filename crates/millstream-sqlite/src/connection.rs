@@ -1,6 +1,9 @@
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,11 +23,35 @@ type OnOpen = Box<dyn FnMut(&mut rusqlite::Connection) -> Result<(), Error> + Se
 /// A connection on a thread of its own.
 ///
 /// The file is opened by the first call, and again after it was replaced or removed: a file that
-/// went away must not go on swallowing commits. The thread ends with the last handle.
+/// went away must not go on swallowing commits. The last handle waits, within a bound, until the file
+/// is closed: only then is everything in the file itself, and nothing beside it.
 #[derive(Clone)]
 pub struct Connection {
     calls: mpsc::Sender<Call>,
     location: Location,
+    // Dropped after `calls`, whose last sender ends the thread.
+    _closing: Arc<Closing>,
+}
+
+/// How long the last handle waits for the file to be closed.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// Waits for the thread when the last handle is dropped.
+struct Closing {
+    thread: ThreadId,
+    closed: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // A job may hold the last handle itself; it cannot wait for its own end.
+        if thread::current().id() != self.thread
+            && let Ok(closed) = self.closed.lock()
+        {
+            // Nothing is ever sent: it ends when the thread lets go of its side.
+            closed.recv_timeout(CLOSE_MAX).ok();
+        }
+    }
 }
 
 impl Connection {
@@ -49,10 +76,12 @@ impl Connection {
     {
         let on_open: OnOpen = Box::new(on_open);
         let (calls, mut queue) = mpsc::channel::<Call>(CALLS_MAX);
+        let (open, closed) = std::sync::mpsc::sync_channel(1);
         let location = options.location.clone();
-        std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("sqlite".into())
             .spawn(move || {
+                let _open = open;
                 let mut slot = Slot {
                     options,
                     on_open,
@@ -63,7 +92,15 @@ impl Connection {
                 }
             })
             .expect("the system gives us a thread");
-        Self { calls, location }
+        let closing = Closing {
+            thread: thread.thread().id(),
+            closed: Mutex::new(closed),
+        };
+        Self {
+            calls,
+            location,
+            _closing: Arc::new(closing),
+        }
     }
 
     /// Where the database is.
@@ -216,6 +253,23 @@ mod tests {
         assert_eq!(connections[0].call(count).await.unwrap(), 1);
         assert_eq!(connections[1].call(count).await.unwrap(), 2);
         assert_eq!(connections[0].call(count).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_last_handle_leaves_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        make(&path);
+        let connection = Connection::start(Options::file(&path));
+        let other = connection.clone();
+        other
+            .call(|db| Ok(db.execute_batch("INSERT INTO t VALUES (2)").unwrap()))
+            .await
+            .unwrap();
+        drop(connection);
+        assert!(folder.path().join("app.db-wal").exists());
+        drop(other);
+        assert!(!folder.path().join("app.db-wal").exists());
     }
 
     #[tokio::test]

@@ -83,7 +83,9 @@ impl State {
         percent: u32,
     ) -> Vec<Entry> {
         // Room for one new entry, or the reader would stand still.
-        let room = count_max.saturating_sub(1).min(REPEATS_MAX.max(fresh.len()));
+        let room = count_max
+            .saturating_sub(1)
+            .min(REPEATS_MAX.max(fresh.len()));
         if fresh.is_empty() || room == 0 || self.random.random_range(0..100) >= percent {
             self.remember(shard, &fresh);
             return fresh;

@@ -81,7 +81,10 @@ impl App {
     /// Fails when the name is not valid.
     pub fn publish_to_shards(mut self, stream: &str, shards: u16) -> Result<Self, InvalidName> {
         let name = StreamName::new(stream)?;
-        self.publishes.push(StreamOptions { name, shards: shards.clamp(1, SHARDS_MAX) });
+        self.publishes.push(StreamOptions {
+            name,
+            shards: shards.clamp(1, SHARDS_MAX),
+        });
         Ok(self)
     }
 

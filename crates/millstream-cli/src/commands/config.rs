@@ -25,17 +25,26 @@ async fn check(global: &Global, offline: bool) -> anyhow::Result<Code> {
             let failed = || format!("{}: {}", app.name(), app.location());
             app.database().identity().await.with_context(failed)?;
             let consumer = app.consumer(&transport);
-            consumer.check().await.map_err(|error| explain(&config, app.name(), error))?;
+            consumer
+                .check()
+                .await
+                .map_err(|error| explain(&config, app.name(), error))?;
             checked.push(app.name().as_str());
         }
     }
     if global.json {
         output::json(&json!({ "ok": true, "databases": checked }))?;
     } else if offline {
-        output::line(format!("{} can be read; databases were not looked at", config.path.display()))?;
+        output::line(format!(
+            "{} can be read; databases were not looked at",
+            config.path.display()
+        ))?;
     } else {
         let checked = checked.join(", ");
-        output::line(format!("{} fits the databases of {checked}", config.path.display()))?;
+        output::line(format!(
+            "{} fits the databases of {checked}",
+            config.path.display()
+        ))?;
     }
     Ok(Code::Done)
 }

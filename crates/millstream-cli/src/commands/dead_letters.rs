@@ -16,14 +16,18 @@ pub(super) async fn run(global: &Global, args: &DeadLetters) -> anyhow::Result<C
 
 async fn list(global: &Global, names: &[String], limit: u32) -> anyhow::Result<Code> {
     let config = context::load(global)?;
-    let mut table =
-        Table::new(["app", "number", "outcome", "event", "tenant", "key", "attempts", "since", "reason"]);
+    let mut table = Table::new([
+        "app", "number", "outcome", "event", "tenant", "key", "attempts", "since", "reason",
+    ]);
     let mut count = 0;
     for app in context::select(&config, names)? {
         if app.subscribes().is_empty() {
             continue;
         }
-        let query = DeadLetterQuery { limit: limit as usize, ..DeadLetterQuery::default() };
+        let query = DeadLetterQuery {
+            limit: limit as usize,
+            ..DeadLetterQuery::default()
+        };
         for letter in app.database().dead_letters(&query).await? {
             count += 1;
             if global.json {
@@ -57,10 +61,16 @@ async fn list(global: &Global, names: &[String], limit: u32) -> anyhow::Result<C
 async fn show(global: &Global, name: &str, number: i64) -> anyhow::Result<Code> {
     let config = context::load(global)?;
     let app = context::find(&config, name)?;
-    let query = DeadLetterQuery { limit: 1, number: Some(number), ..DeadLetterQuery::default() };
+    let query = DeadLetterQuery {
+        limit: 1,
+        number: Some(number),
+        ..DeadLetterQuery::default()
+    };
     let letters = app.database().dead_letters(&query).await?;
     let Some(letter) = letters.first() else {
-        return Err(Coded::invalid(format!("{name} has no dead letter {number}")));
+        return Err(Coded::invalid(format!(
+            "{name} has no dead letter {number}"
+        )));
     };
     let mut shown = summary(name, letter);
     let fields = letter.raw.iter().map(|(name, value)| {

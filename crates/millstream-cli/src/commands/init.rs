@@ -19,8 +19,7 @@ pub(super) fn run(global: &Global, args: &Init) -> anyhow::Result<Code> {
         return Ok(Code::Done);
     }
     let path = args.dir.join("millstream.toml");
-    fs::create_dir_all(&args.dir)
-        .with_context(|| format!("cannot make {}", args.dir.display()))?;
+    fs::create_dir_all(&args.dir).with_context(|| format!("cannot make {}", args.dir.display()))?;
     let file = OpenOptions::new().write(true).create_new(true).open(&path);
     let mut file = match file {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -17,7 +17,12 @@ pub(super) async fn run(global: &Global, args: &Migrate) -> anyhow::Result<Code>
             } else if scripts.is_empty() {
                 output::line(format!("-- {}: nothing to do", app.name()))?;
             } else {
-                output::line(format!("-- {} ({})\n{}", app.name(), app.location(), scripts.join("\n")))?;
+                output::line(format!(
+                    "-- {} ({})\n{}",
+                    app.name(),
+                    app.location(),
+                    scripts.join("\n")
+                ))?;
             }
             continue;
         }
@@ -26,7 +31,11 @@ pub(super) async fn run(global: &Global, args: &Migrate) -> anyhow::Result<Code>
             let (from, to) = (migration.from, migration.to);
             output::json(&json!({ "app": app.name().as_str(), "from": from, "to": to }))?;
         } else if migration.from == migration.to {
-            output::line(format!("{}: up to date (version {})", app.name(), migration.to))?;
+            output::line(format!(
+                "{}: up to date (version {})",
+                app.name(),
+                migration.to
+            ))?;
         } else {
             output::line(format!(
                 "{}: version {} → {} in {}",

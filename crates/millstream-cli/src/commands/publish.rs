@@ -39,15 +39,22 @@ fn publisher_of<'a>(config: &'a Config, args: &Publish) -> anyhow::Result<&'a Ap
     if let Some(name) = &args.app {
         return context::find(config, name);
     }
-    let publishers: Vec<&App> =
-        config.apps.values().filter(|app| !app.publishes().is_empty()).collect();
+    let publishers: Vec<&App> = config
+        .apps
+        .values()
+        .filter(|app| !app.publishes().is_empty())
+        .collect();
     match publishers[..] {
         [app] => Ok(app),
-        [] => Err(Coded::invalid("no application publishes anything: add publishes = [\"…\"] to one")),
+        [] => Err(Coded::invalid(
+            "no application publishes anything: add publishes = [\"…\"] to one",
+        )),
         _ => {
             let names: Vec<_> = publishers.iter().map(|app| app.name().as_str()).collect();
             let names = names.join(", ");
-            Err(Coded::invalid(format!("several applications publish: choose with --app ({names})")))
+            Err(Coded::invalid(format!(
+                "several applications publish: choose with --app ({names})"
+            )))
         }
     }
 }
@@ -56,7 +63,10 @@ fn stream_of(app: &App, args: &Publish) -> anyhow::Result<StreamName> {
     if let Some(stream) = &args.stream {
         let stream = StreamName::new(stream).map_err(|error| Coded::invalid(error.to_string()))?;
         if !args.direct && app.publishes().iter().all(|known| known.name != stream) {
-            return Err(Coded::invalid(format!("{} does not publish to {stream}", app.name())));
+            return Err(Coded::invalid(format!(
+                "{} does not publish to {stream}",
+                app.name()
+            )));
         }
         return Ok(stream);
     }
@@ -80,7 +90,10 @@ async fn publish_one(
     };
     event.id = Some(id.clone());
     if args.dry_run {
-        output::remark(global, format!("would publish {id} to {stream}; nothing was"));
+        output::remark(
+            global,
+            format!("would publish {id} to {stream}; nothing was"),
+        );
         return Ok(Code::Done);
     }
     let (way, new) = if args.direct {
@@ -90,16 +103,23 @@ async fn publish_one(
     } else {
         let events = std::slice::from_ref(&event);
         let outbox = app.database();
-        let inserted = publisher::publish(&outbox, stream, events, |_| {}).await.with_context(
-            || format!("{}: the event was not published", app.name()),
-        )?;
-        (format!("outbox of {}, for {stream}", app.name()), inserted.added == 1)
+        let inserted = publisher::publish(&outbox, stream, events, |_| {})
+            .await
+            .with_context(|| format!("{}: the event was not published", app.name()))?;
+        (
+            format!("outbox of {}, for {stream}", app.name()),
+            inserted.added == 1,
+        )
     };
     if global.json {
         output::json(&json!({ "eventId": id.as_str(), "stream": stream.as_str(), "new": new }))?;
     } else {
         output::line(&id)?;
-        let word = if new { "published" } else { "was published before" };
+        let word = if new {
+            "published"
+        } else {
+            "was published before"
+        };
         output::remark(global, format!("{word}: {way}"));
     }
     if args.wait {
@@ -194,7 +214,10 @@ async fn publish_file(
     while let Some(chunk) = chunks.recv().await {
         let inserted = way.publish(stream, &chunk.events).await.with_context(|| {
             let done = total.added + total.repeated;
-            format!("{done} events of {} were published before this; run it again to go on", path.display())
+            format!(
+                "{done} events of {} were published before this; run it again to go on",
+                path.display()
+            )
         })?;
         total.added += inserted.added;
         total.repeated += inserted.repeated;
@@ -203,8 +226,15 @@ async fn publish_file(
     }
     bar.finish_and_clear();
 
-    let verb = if args.dry_run { "would be published" } else { "published" };
-    let done = format!("{} {verb}, {} were there before", total.added, total.repeated);
+    let verb = if args.dry_run {
+        "would be published"
+    } else {
+        "published"
+    };
+    let done = format!(
+        "{} {verb}, {} were there before",
+        total.added, total.repeated
+    );
     if let Some(LineError { line, reason }) = broken {
         return Err(Coded::invalid(format!(
             "{}, line {line}: {reason:#}\n  before it: {done}\n  mend the line and run the same \
@@ -229,7 +259,10 @@ enum Way {
 
 impl Way {
     async fn publish(&self, stream: &StreamName, events: &[NewEvent]) -> anyhow::Result<Inserted> {
-        let all = Inserted { added: events.len() as u64, repeated: 0 };
+        let all = Inserted {
+            added: events.len() as u64,
+            repeated: 0,
+        };
         match self {
             Self::Outbox(outbox) => Ok(publisher::publish(outbox, stream, events, |_| {}).await?),
             Self::Shared(direct) => {
@@ -251,13 +284,15 @@ struct Chunk {
 
 /// Reads on a thread of its own, a few chunks ahead.
 fn read_chunks(path: &Path, source: &AppName) -> anyhow::Result<mpsc::Receiver<Chunk>> {
-    let mut reader =
-        Reader::open(path).map_err(|error| Coded::invalid(format!("{error:#}")))?;
+    let mut reader = Reader::open(path).map_err(|error| Coded::invalid(format!("{error:#}")))?;
     let source = source.clone();
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     tokio::task::spawn_blocking(move || {
         loop {
-            let mut chunk = Chunk { events: Vec::new(), broken: None };
+            let mut chunk = Chunk {
+                events: Vec::new(),
+                broken: None,
+            };
             while chunk.events.len() < publisher::BATCH_MAX {
                 match reader.next() {
                     Ok(None) => break,
@@ -266,7 +301,10 @@ fn read_chunks(path: &Path, source: &AppName) -> anyhow::Result<mpsc::Receiver<C
                             let reason = anyhow::anyhow!(
                                 "sourceApplication is not {source}: publish it with --app of its own"
                             );
-                            chunk.broken = Some(LineError { line: reader.line(), reason });
+                            chunk.broken = Some(LineError {
+                                line: reader.line(),
+                                reason,
+                            });
                             break;
                         }
                         _ => chunk.events.push(event),

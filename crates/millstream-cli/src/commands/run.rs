@@ -1,10 +1,13 @@
 use anyhow::Context;
 use tokio::task::JoinSet;
-use tracing::info;
+use tracing::{info, warn};
 
+use millstream::core::error::ErrorKind;
 use millstream::core::name::AppName;
+use millstream::core::retry::RetryPolicy;
+use millstream::engine::backoff::Backoff;
 use millstream::engine::consumer;
-use millstream::{App, Config};
+use millstream::{App, CancellationToken, Config, Transport};
 
 use crate::cli::{Global, Role, Run};
 use crate::context;
@@ -13,8 +16,10 @@ use crate::{output, shutdown};
 
 pub(super) async fn run(global: &Global, args: &Run) -> anyhow::Result<Code> {
     let config = context::load(global)?;
-    let transport = context::connect(&config).await?;
     let stop = shutdown::on_signal()?;
+    let Some(transport) = connect(&config, &stop).await? else {
+        return Ok(Code::Done);
+    };
     let wanted = |role| args.role.is_empty() || args.role.contains(&role);
 
     let mut services = JoinSet::new();
@@ -26,7 +31,10 @@ pub(super) async fn run(global: &Global, args: &Run) -> anyhow::Result<Code> {
             let (relay, stop) = (app.relay(&transport), stop.clone());
             let name = app.name().clone();
             services.spawn(async move {
-                relay.run(stop).await.with_context(|| format!("{name}: relay"))
+                relay
+                    .run(stop)
+                    .await
+                    .with_context(|| format!("{name}: relay"))
             });
         }
         if wanted(Role::Consumer) && !app.subscribes().is_empty() {
@@ -39,7 +47,10 @@ pub(super) async fn run(global: &Global, args: &Run) -> anyhow::Result<Code> {
             "nothing to run: the applications chosen publish and subscribe to nothing in these roles",
         ));
     }
-    info!(services = names.join(", "), "running; Ctrl-C or SIGTERM stops");
+    info!(
+        services = names.join(", "),
+        "running; Ctrl-C or SIGTERM stops"
+    );
     output::remark(global, "");
 
     let mut result = Ok(Code::Done);
@@ -54,23 +65,53 @@ pub(super) async fn run(global: &Global, args: &Run) -> anyhow::Result<Code> {
     result
 }
 
+/// Connects to the transport, and waits for one that is away. None when a signal came first.
+async fn connect(config: &Config, stop: &CancellationToken) -> anyhow::Result<Option<Transport>> {
+    let mut backoff = Backoff::new(RetryPolicy::OUTAGE, 0);
+    loop {
+        match millstream::connect_to(&config.transport).await {
+            Ok(transport) => return Ok(Some(transport)),
+            Err(reason) if reason.kind() == ErrorKind::Unavailable => {
+                warn!(%reason, "waiting for the transport");
+                if !backoff.wait(stop).await {
+                    return Ok(None);
+                }
+            }
+            Err(error) => {
+                let transport = &config.transport;
+                return Err(error).with_context(|| format!("cannot use the transport {transport}"));
+            }
+        }
+    }
+}
+
 fn consume(
     app: App,
     config: &Config,
-    transport: &millstream::Transport,
-    stop: &millstream::CancellationToken,
+    transport: &Transport,
+    stop: &CancellationToken,
 ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
     let (consumer, stop, config) = (app.consumer(transport), stop.clone(), config.clone());
     async move {
-        consumer.run(stop).await.map_err(|error| explain(&config, app.name(), error))
+        consumer
+            .run(stop)
+            .await
+            .map_err(|error| explain(&config, app.name(), error))
     }
 }
 
 /// Puts problems of mappings beside the lines that they are about.
-pub(in crate::commands) fn explain(config: &Config, app: &AppName, error: consumer::Error) -> anyhow::Error {
+pub(in crate::commands) fn explain(
+    config: &Config,
+    app: &AppName,
+    error: consumer::Error,
+) -> anyhow::Error {
     match error {
         consumer::Error::Mappings(problems) => {
-            let findings = problems.iter().map(|problem| config.locate(app, problem)).collect();
+            let findings = problems
+                .iter()
+                .map(|problem| config.locate(app, problem))
+                .collect();
             millstream::config::Error::Findings(findings).into()
         }
         consumer::Error::GroupHeld { .. } => {

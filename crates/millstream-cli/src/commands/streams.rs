@@ -1,9 +1,9 @@
 use serde::Serialize;
 
-use millstream::Transport;
 use millstream::core::entry::EntryId;
 use millstream::core::name::StreamName;
 use millstream::core::outbox::Outbox;
+use millstream::{App, Transport};
 
 use crate::cli::{Global, Streams};
 use crate::context;
@@ -34,7 +34,11 @@ pub(super) async fn run(global: &Global, args: &Streams) -> anyhow::Result<Code>
     let transport = context::connect(&config).await?;
     let mut rows = Vec::new();
     for stream in context::streams(&config) {
-        if args.stream.as_ref().is_none_or(|wanted| wanted == stream.as_str()) {
+        if args
+            .stream
+            .as_ref()
+            .is_none_or(|wanted| wanted == stream.as_str())
+        {
             rows.extend(describe(&transport, &stream).await?);
         }
     }
@@ -45,17 +49,43 @@ pub(super) async fn run(global: &Global, args: &Streams) -> anyhow::Result<Code>
         return Ok(Code::Done);
     }
 
-    let header = ["stream", "publisher", "shard", "events", "last", "application", "at", "lag", "pending"];
+    let header = [
+        "stream",
+        "publisher",
+        "shard",
+        "events",
+        "last",
+        "application",
+        "at",
+        "lag",
+        "pending",
+    ];
     let mut table = Table::new(header).right(2..4).right(7..9);
     for row in &rows {
         let own = |first: bool, text: String| if first { text } else { String::new() };
-        let none = [Group { name: "–".into(), at: "–".into(), lag: 0, pending: 0 }];
-        let groups = if row.groups.is_empty() { &none[..] } else { &row.groups[..] };
+        let none = [Group {
+            name: "–".into(),
+            at: "–".into(),
+            lag: 0,
+            pending: 0,
+        }];
+        let groups = if row.groups.is_empty() {
+            &none[..]
+        } else {
+            &row.groups[..]
+        };
         for (i, group) in groups.iter().enumerate() {
             table.row([
                 own(i == 0, row.stream.clone()),
-                own(i == 0, row.publisher.clone().unwrap_or_else(|| "anyone".into())),
-                own(i == 0, row.shard.map_or_else(|| "shared".into(), |shard| shard.to_string())),
+                own(
+                    i == 0,
+                    row.publisher.clone().unwrap_or_else(|| "anyone".into()),
+                ),
+                own(
+                    i == 0,
+                    row.shard
+                        .map_or_else(|| "shared".into(), |shard| shard.to_string()),
+                ),
                 own(i == 0, row.length.to_string()),
                 own(i == 0, row.last.clone()),
                 group.name.clone(),
@@ -67,19 +97,33 @@ pub(super) async fn run(global: &Global, args: &Streams) -> anyhow::Result<Code>
     }
     output::line(table)?;
     for app in config.apps.values() {
-        for stream in app.publishes() {
-            // A database that is not there yet holds nothing to be sent.
-            if let Ok(unsent) = app.database().unsent(&stream.name).await
-                && unsent > 0
-            {
-                output::remark(
-                    global,
-                    format!("{}: {unsent} events in the outbox wait for the relay", app.name()),
-                );
-            }
-        }
+        remark_unsent(global, app).await;
     }
     Ok(Code::Done)
+}
+
+/// What is in an outbox and not in a stream yet. A database that is not there yet holds nothing.
+async fn remark_unsent(global: &Global, app: &App) {
+    let outbox = app.database();
+    let mut names = Vec::new();
+    for stream in app.publishes() {
+        names.push(stream.name.clone());
+        if let Ok(unsent @ 1..) = outbox.unsent(&stream.name).await {
+            let stream = &stream.name;
+            let text = format!(
+                "{}: {unsent} events for {stream} wait for the relay",
+                app.name()
+            );
+            output::remark(global, text);
+        }
+    }
+    if let Ok(stranded @ 1..) = outbox.stranded(&names).await {
+        let text = format!(
+            "{}: {stranded} events name a stream that it does not publish to: nobody sends them",
+            app.name()
+        );
+        output::remark(global, text);
+    }
 }
 
 async fn describe(transport: &Transport, stream: &StreamName) -> anyhow::Result<Vec<Row>> {
@@ -131,5 +175,9 @@ async fn describe(transport: &Transport, stream: &StreamName) -> anyhow::Result<
 
 /// Seqs are dense within a generation, so their difference is the number of entries.
 fn behind(at: EntryId, last: EntryId) -> u64 {
-    if at.high == last.high { last.low.saturating_sub(at.low) } else { last.low }
+    if at.high == last.high {
+        last.low.saturating_sub(at.low)
+    } else {
+        last.low
+    }
 }

@@ -41,12 +41,20 @@ pub(super) async fn run(global: &Global, args: &Tail) -> anyhow::Result<Code> {
     let mut last = Vec::new();
     let mut feeds = vec![(Feed::Shared(stream.clone()), EntryId::ZERO)];
     for publisher in transport.log.publishers(Some(&stream)).await? {
-        feeds.extend(publisher.shards().map(|shard| (Feed::Owned(shard), EntryId::ZERO)));
+        feeds.extend(
+            publisher
+                .shards()
+                .map(|shard| (Feed::Owned(shard), EntryId::ZERO)),
+        );
     }
     for (feed, at) in &mut feeds {
         let entries = last_of(&transport, feed, count).await?;
         *at = entries.last().map_or(EntryId::ZERO, |entry| entry.id);
-        last.extend(entries.into_iter().map(|entry| show(feed, &entry, args.data)));
+        last.extend(
+            entries
+                .into_iter()
+                .map(|entry| show(feed, &entry, args.data)),
+        );
     }
     // Shards have no order between them; for people, the time is a good one.
     last.sort_by_key(|shown| shown["timestamp"].as_str().unwrap_or_default().to_owned());
@@ -61,21 +69,32 @@ pub(super) async fn run(global: &Global, args: &Tail) -> anyhow::Result<Code> {
 }
 
 async fn last_of(transport: &Transport, feed: &Feed, count: usize) -> anyhow::Result<Vec<Entry>> {
-    let limit = ReadLimit { count, bytes: usize::MAX };
+    let limit = ReadLimit {
+        count,
+        bytes: usize::MAX,
+    };
     Ok(match feed {
         Feed::Owned(shard) => {
             let last = transport.log.describe(shard).await?.last;
             // Seqs are dense: the last entries are those above the top minus their count.
             let after = EntryId::new(last.high, last.low.saturating_sub(count as u64));
-            transport.log.read(shard, after, limit, Duration::ZERO).await?
+            transport
+                .log
+                .read(shard, after, limit, Duration::ZERO)
+                .await?
         }
         Feed::Shared(stream) => {
             let mut kept = Vec::new();
             let mut after = EntryId::ZERO;
             loop {
-                let page = ReadLimit { count: 1_000, bytes: BYTES_MAX };
+                let page = ReadLimit {
+                    count: 1_000,
+                    bytes: BYTES_MAX,
+                };
                 let entries = transport.queue.range(stream, after, page).await?;
-                let Some(end) = entries.last() else { return Ok(kept) };
+                let Some(end) = entries.last() else {
+                    return Ok(kept);
+                };
                 after = end.id;
                 kept.extend(entries);
                 kept.drain(..kept.len().saturating_sub(count));
@@ -94,7 +113,8 @@ async fn follow(
     let stop = shutdown::on_signal()?;
     let (sender, mut arrived) = mpsc::channel(100);
     for (feed, at) in feeds {
-        let (transport, sender, stop, data) = (transport.clone(), sender.clone(), stop.clone(), args.data);
+        let (transport, sender, stop, data) =
+            (transport.clone(), sender.clone(), stop.clone(), args.data);
         tokio::spawn(async move { read_on(&transport, feed, at, data, sender, stop).await });
     }
     drop(sender);
@@ -117,7 +137,10 @@ async fn read_on(
     sender: mpsc::Sender<anyhow::Result<Value>>,
     stop: CancellationToken,
 ) {
-    let limit = ReadLimit { count: 100, bytes: BYTES_MAX };
+    let limit = ReadLimit {
+        count: 100,
+        bytes: BYTES_MAX,
+    };
     while !stop.is_cancelled() {
         let entries = match &feed {
             Feed::Owned(shard) => transport.log.read(shard, at, limit, WAIT).await,
@@ -129,7 +152,10 @@ async fn read_on(
         let shown: Vec<anyhow::Result<Value>> = match entries {
             Ok(entries) => {
                 at = entries.last().map_or(at, |entry| entry.id);
-                entries.iter().map(|entry| Ok(show(&feed, entry, data))).collect()
+                entries
+                    .iter()
+                    .map(|entry| Ok(show(&feed, entry, data)))
+                    .collect()
             }
             Err(error) => vec![Err(error.into())],
         };
@@ -177,7 +203,12 @@ fn print(global: &Global, shown: &Value) -> anyhow::Result<()> {
     }
     let text = |name: &str| shown[name].as_str().unwrap_or_default().to_owned();
     if shown["error"].is_string() {
-        output::line(format!("{} {} cannot be decoded: {}", text("feed"), text("entry"), text("error")))?;
+        output::line(format!(
+            "{} {} cannot be decoded: {}",
+            text("feed"),
+            text("entry"),
+            text("error")
+        ))?;
         return Ok(());
     }
     output::line(format!(

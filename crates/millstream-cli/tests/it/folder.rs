@@ -83,11 +83,12 @@ impl Folder {
         Ok(child.wait_with_output()?.into())
     }
 
-    /// Starts relay and consumer, and waits until they run.
+    /// Starts relay and consumer with everything in the log, and waits until they run.
     pub(crate) fn start(&self, args: &[&str]) -> Result<Service> {
         let log = self.path("run.log");
         let child = self
             .command(args)
+            .env("RUST_LOG", "trace")
             .stderr(File::create(&log)?)
             .stdout(Stdio::null())
             .spawn()?;

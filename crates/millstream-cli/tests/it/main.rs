@@ -1,6 +1,7 @@
 //! The binary as people and scripts meet it: arguments, stdout, stderr, exit codes, signals.
 
 mod demo;
+mod employees;
 mod files;
 mod flow;
 mod folder;

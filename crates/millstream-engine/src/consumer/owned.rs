@@ -169,7 +169,7 @@ impl Reader {
             };
             if backoff.failures() > 0 {
                 backoff.succeeded();
-                self.handle.set_state(&feed, State::Running);
+                self.handle.resume(&feed);
             }
 
             let mut chunk = Vec::with_capacity(entries.len());

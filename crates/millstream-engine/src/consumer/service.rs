@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use millstream_core::clock::Clock;
 use millstream_core::entry::EntryId;
@@ -208,6 +208,7 @@ struct Running {
 struct Held {
     lease: Lease,
     stop: CancellationToken,
+    task: task::Id,
 }
 
 impl Running {
@@ -219,7 +220,11 @@ impl Running {
                 Err(refusal) => return Err(refusal),
             }
             // Started together with its publishers, it need not wait long for their announcement.
-            let interval = if looks <= LOOKS_AT_START { START_INTERVAL } else { self.member.interval() };
+            let interval = if looks <= LOOKS_AT_START {
+                START_INTERVAL
+            } else {
+                self.member.interval()
+            };
             tokio::select! {
                 more = pause(interval, shutdown) => if !more { return Ok(()) },
                 Some(ended) = self.tasks.join_next() => self.ended(ended).await,
@@ -300,23 +305,19 @@ impl Running {
             .update(|all| drop(all.feeds.insert(feed, status)));
 
         let stop = self.stop.child_token();
-        self.held.insert(
-            lease.feed.clone(),
-            Held {
-                lease: lease.clone(),
-                stop: stop.clone(),
-            },
-        );
         let judge = self.judge.clone();
-        match lease.feed {
-            Feed::Owned(shard) => {
-                self.tasks
-                    .spawn(owned::run(shard, settler, judge, stop));
-            }
+        let task = match lease.feed.clone() {
+            Feed::Owned(shard) => self
+                .tasks
+                .spawn(owned::run(shard, settler, judge, stop.clone())),
             Feed::Shared(stream) => {
-                self.tasks.spawn(shared::run(stream, settler, judge, stop));
+                self.tasks
+                    .spawn(shared::run(stream, settler, judge, stop.clone()))
             }
-        }
+        };
+        let task = task.id();
+        self.held
+            .insert(lease.feed.clone(), Held { lease, stop, task });
         Ok(())
     }
 
@@ -350,8 +351,8 @@ impl Running {
             Ok(lease) => lease,
             Err(error) => {
                 // A bug; the feed is acquired again, with a new epoch, by whoever looks next.
-                tracing::error!(%error, "a feed's task panicked");
-                self.held.retain(|_, held| !held.stop.is_cancelled());
+                error!(%error, "a feed's task panicked");
+                self.held.retain(|_, held| held.task != error.id());
                 return;
             }
         };

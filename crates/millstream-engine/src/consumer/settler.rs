@@ -261,7 +261,7 @@ impl Settler {
             self.backoff.succeeded();
             info!(feed = %self.lease.feed, "resumed");
         }
-        self.handle.set_state(&self.lease.feed, State::Running);
+        self.handle.resume(&self.lease.feed);
     }
 }
 

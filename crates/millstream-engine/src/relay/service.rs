@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use millstream_core::entry::Shard;
 use millstream_core::error::ErrorKind;
@@ -153,6 +153,23 @@ impl Relay {
             let feeds: Vec<Feed> = (0..stream.shards).map(shard).collect();
             self.outbox.register(Role::Relay, &feeds).await?;
         }
+        let streams: Vec<StreamName> = self
+            .options
+            .publishes
+            .iter()
+            .map(|stream| stream.name.clone())
+            .collect();
+        if let Some(first) = streams.first() {
+            self.outbox.adopt(first).await?;
+        }
+        let stranded = self.outbox.stranded(&streams).await?;
+        if stranded > 0 {
+            warn!(
+                application = %self.options.application,
+                stranded,
+                "events in the outbox name a stream that is not published: nobody sends them"
+            );
+        }
         Ok(identity.database)
     }
 
@@ -185,6 +202,7 @@ struct Running {
 struct Held {
     leases: Vec<Lease>,
     stop: CancellationToken,
+    task: task::Id,
 }
 
 impl Running {
@@ -250,8 +268,8 @@ impl Running {
             batch_max: self.relay.options.batch_max,
             cancel: stop.clone(),
         };
-        self.held.insert(stream, Held { leases, stop });
-        self.tasks.spawn(relay.run());
+        let task = self.tasks.spawn(relay.run()).id();
+        self.held.insert(stream, Held { leases, stop, task });
     }
 
     async fn ended(&mut self, ended: Result<Vec<Lease>, tokio::task::JoinError>) {
@@ -259,8 +277,8 @@ impl Running {
             Ok(leases) => leases,
             Err(error) => {
                 // A bug; the stream is acquired again, with a new epoch, by whoever looks next.
-                tracing::error!(%error, "a stream's task panicked");
-                self.held.retain(|_, held| !held.stop.is_cancelled());
+                error!(%error, "a stream's task panicked");
+                self.held.retain(|_, held| held.task != error.id());
                 return;
             }
         };

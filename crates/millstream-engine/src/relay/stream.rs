@@ -99,20 +99,20 @@ impl StreamRelay {
             self.log.announce(&self.descriptor).await?;
             for sender in senders.iter_mut() {
                 if let Err(divergence) = sender.judge().await? {
-                    self.stall(sender, &divergence);
+                    self.diverged(sender, &divergence).await?;
                 }
             }
             *checked = Some(Instant::now());
         }
         for sender in senders.iter_mut().filter(|sender| sender.is_behind()) {
             let step = sender.catch_up().await?;
-            self.took(sender, step);
+            self.took(sender, step).await?;
         }
 
         let rows = self.outbox.number(&self.leases, self.batch_max).await?;
         if rows.is_empty() {
             tokio::select! {
-                () = self.outbox.wait(WAIT) => {}
+                () = self.outbox.wait(&self.descriptor.stream, WAIT) => {}
                 () = self.cancel.cancelled() => {}
             }
             return Ok(());
@@ -125,7 +125,7 @@ impl StreamRelay {
         for (sender, rows) in senders.iter_mut().zip(&by_shard) {
             if !rows.is_empty() {
                 let step = sender.send(rows).await?;
-                self.took(sender, step);
+                self.took(sender, step).await?;
             }
         }
         Ok(())
@@ -158,7 +158,7 @@ impl StreamRelay {
         Ok(true)
     }
 
-    fn took(&self, sender: &Sender, step: Step) {
+    async fn took(&self, sender: &Sender, step: Step) -> Result<(), Error> {
         match step {
             Step::Sent(sent) => {
                 let at = sender.appended.unwrap_or(EntryId::ZERO);
@@ -171,11 +171,20 @@ impl StreamRelay {
                         }
                     });
             }
-            Step::Diverged(divergence) => self.stall(sender, &divergence),
+            Step::Diverged(divergence) => self.diverged(sender, &divergence).await?,
         }
+        Ok(())
     }
 
-    fn stall(&self, sender: &Sender, divergence: &Divergence) {
+    async fn diverged(&self, sender: &Sender, divergence: &Divergence) -> Result<(), Error> {
+        // A relay that has lost its lease sees what its successor sent: that is no divergence.
+        let lease = &self.leases[usize::from(sender.shard.number)];
+        if self.outbox.checkpoint(lease).await?.is_none() {
+            return Err(Error::new(
+                ErrorKind::Fenced,
+                format!("{}: lease lost", sender.shard),
+            ));
+        }
         let feed = Feed::Owned(sender.shard.clone());
         if self
             .handle
@@ -183,6 +192,7 @@ impl StreamRelay {
         {
             error!(%feed, %divergence, "stalled: nothing is sent to this shard");
         }
+        Ok(())
     }
 
     fn pause(&self, reason: &Error) {

@@ -2,5 +2,5 @@ use crate::run::prove;
 
 #[test]
 fn memory_does_not_grow_with_the_backlog() {
-    prove(["memory", "--events", "60000"]);
+    println!("{}", prove(["memory", "--events", "60000"]));
 }

@@ -2,8 +2,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Runs a proof, and shows how it went only if it fails.
-pub(crate) fn prove<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) {
+/// Runs a proof and returns its last line; shows how it went if it fails.
+pub(crate) fn prove<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_millstream-proofs"))
         .args(arguments)
         .stdin(Stdio::null())
@@ -11,7 +11,7 @@ pub(crate) fn prove<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) {
         .expect("it was built with the test");
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}", said(&output.stderr));
-    println!("{}", said(&output.stdout));
+    said(&output.stdout)
 }
 
 /// The history that the team shares beside the workspace, if this machine has it.

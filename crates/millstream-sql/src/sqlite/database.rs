@@ -1,6 +1,5 @@
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use millstream_core::error::Error;
 use millstream_core::name::AppName;
@@ -47,8 +46,6 @@ pub struct Database {
     /// Everything that only reads, so that it need not wait for a transaction.
     pub(super) reader: Connection,
     pub(super) yielding: Arc<Yielding>,
-    /// What `PRAGMA data_version` last said on the reader.
-    pub(super) seen: Arc<AtomicI64>,
 }
 
 impl Database {
@@ -68,7 +65,6 @@ impl Database {
             reader: Connection::start_with(options.sqlite.clone(), on_open),
             options: Arc::new(options),
             yielding: Arc::default(),
-            seen: Arc::default(),
         }
     }
 

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -20,7 +19,7 @@ use crate::sqlite::publish::publish_once;
 /// Bytes of rows that one call brings into memory. The first row always comes.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// How often the file is looked at while an application is busy, and while it is not.
+/// How often the outbox is looked at while an application is busy, and while it is not.
 const POLL: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(5)..=Duration::from_millis(50);
 
@@ -131,25 +130,66 @@ impl Outbox for Database {
         .await
     }
 
-    async fn wait(&self, wait: Duration) {
+    async fn adopt(&self, stream: &StreamName) -> Result<(), Error> {
+        let stream = stream.clone();
+        self.write(move |db, options| {
+            let failed = while_doing("name the stream of events without one");
+            let tx = immediate(db, &failed)?;
+            tx.execute(
+                &options.prefix.sql(
+                    "INSERT INTO ~millstream_meta (name, value) VALUES ('stream', ?1)
+                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                ),
+                [stream.as_str()],
+            )
+            .map_err(&failed)?;
+            let sql = "UPDATE ~outbox SET stream = ?1 WHERE stream IS NULL AND seq IS NULL";
+            tx.execute(&options.prefix.sql(sql), [stream.as_str()])
+                .map_err(&failed)?;
+            tx.commit().map_err(&failed)
+        })
+        .await
+    }
+
+    async fn stranded(&self, streams: &[StreamName]) -> Result<u64, Error> {
+        let streams = streams.to_vec();
+        self.read(move |db, options| {
+            let failed = while_doing("look for events that nobody sends");
+            let sql = "SELECT stream, count(*) FROM ~outbox WHERE seq IS NULL GROUP BY stream";
+            let mut query = db
+                .prepare_cached(&options.prefix.sql(sql))
+                .map_err(&failed)?;
+            let mut rows = query.query([]).map_err(&failed)?;
+            let mut stranded = 0;
+            while let Some(row) = rows.next().map_err(&failed)? {
+                let stream: Option<String> = row.get(0).map_err(&failed)?;
+                let known = |name: &StreamName| stream.as_deref() == Some(name.as_str());
+                if !streams.iter().any(known) {
+                    stranded += number(row, 1).map_err(&failed)?;
+                }
+            }
+            Ok(stranded)
+        })
+        .await
+    }
+
+    async fn wait(&self, stream: &StreamName, wait: Duration) {
         let deadline = Instant::now() + wait;
         let mut pause = *POLL.start();
         loop {
-            let version = self
-                .reader
-                .call(|db| {
-                    db.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0))
-                        .map_err(while_doing("look for changes"))
+            let stream = stream.clone();
+            let waiting = self
+                .read(move |db, options| {
+                    let sql = "SELECT EXISTS
+                                 (SELECT 1 FROM ~outbox WHERE stream = ?1 AND seq IS NULL)";
+                    db.prepare_cached(&options.prefix.sql(sql))
+                        .and_then(|mut query| query.query_row([stream.as_str()], |row| row.get(0)))
+                        .map_err(while_doing("look for unsent events"))
                 })
                 .await;
-            match version {
-                // Something was written by another connection since the last look.
-                Ok(version) if self.seen.swap(version, Ordering::Relaxed) != version => return,
-                // The caller's next step meets the error; it must not come at once.
-                Ok(_) | Err(_) => {}
-            }
+            // An error is met by the caller's next step; it must not come at once.
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if matches!(waiting, Ok(true)) || left.is_zero() {
                 return;
             }
             tokio::time::sleep(pause.min(left)).await;

@@ -23,7 +23,7 @@ pub trait Site: Sized + Send + Sync + 'static {
 
     /// Connects as an application would, with connections of its own.
     ///
-    /// The handle has these handlers, for [`handlers`](crate::suite::store) to be tested:
+    /// The handle has these handlers, for [these cases](crate::suite::store::handlers) to be tested:
     ///
     /// | event type | what the handler does |
     /// |---|---|
@@ -45,7 +45,7 @@ pub trait Site: Sized + Send + Sync + 'static {
     /// end. Its handle is of no use any more.
     fn bury(&self, handle: Self::Handle) -> impl Future<Output = bool> + Send;
 
-    /// Runs statements as the application would, on a connection of their own.
+    /// Runs statements as the application would, on its own connection.
     ///
     /// # Errors
     ///

@@ -102,8 +102,16 @@ impl Checker<'_> {
 /// The text with `*` for what stands in the span, but for its quotes and a scheme.
 fn hide(text: &str, span: Range<usize>) -> String {
     let value = &text[span.clone()];
-    let shown = value.find(':').map_or(1, |colon| colon + 1).min(value.len());
+    let shown = value
+        .find(':')
+        .map_or(1, |colon| colon + 1)
+        .min(value.len());
     let hidden = value.len().saturating_sub(shown + 1);
     let end = span.start + shown + hidden;
-    format!("{}{}{}", &text[..span.start + shown], "*".repeat(hidden), &text[end..])
+    format!(
+        "{}{}{}",
+        &text[..span.start + shown],
+        "*".repeat(hidden),
+        &text[end..]
+    )
 }

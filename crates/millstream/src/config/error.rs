@@ -136,8 +136,14 @@ mod tests {
             assert_eq!(without_passwords(text), expected);
             assert_eq!(text.len(), expected.len());
         };
-        check("a = \"redis://me:p@ss@host/0\" # b@c", "a = \"redis://*******@host/0\" # b@c");
+        check(
+            "a = \"redis://me:p@ss@host/0\" # b@c",
+            "a = \"redis://*******@host/0\" # b@c",
+        );
         check("['x://a:b@c', 'y://d:e@f']", "['x://***@c', 'y://***@f']");
-        check("url = \"sqlite://a/b.db\"\nmail = \"a@b\"", "url = \"sqlite://a/b.db\"\nmail = \"a@b\"");
+        check(
+            "url = \"sqlite://a/b.db\"\nmail = \"a@b\"",
+            "url = \"sqlite://a/b.db\"\nmail = \"a@b\"",
+        );
     }
 }

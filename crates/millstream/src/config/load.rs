@@ -21,7 +21,7 @@ use crate::config::file::{self, File};
 use crate::config::location::Location;
 
 /// How long a stream keeps its events where nothing is configured.
-const RETENTION_DEFAULT: Duration = Duration::from_hours(7 * 24);
+const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A configuration that makes sense in itself.
 #[derive(Debug, Clone)]

@@ -20,7 +20,10 @@ fn a_file_with_everything_in_it_is_read() -> Result<()> {
     let events = StreamName::new("inter-app-events")?;
     let location = |file: &str| format!("sqlite:{}", folder.path().join(file).display());
     assert_eq!(config.transport.to_string(), location("data/events.db"));
-    assert_eq!(config.retention[&events], Duration::from_hours(14 * 24));
+    assert_eq!(
+        config.retention[&events],
+        Duration::from_secs(14 * 24 * 60 * 60)
+    );
 
     let crm = &config.apps[&AppName::new("crm")?];
     assert_eq!(crm.location().to_string(), location("data/crm.db"));

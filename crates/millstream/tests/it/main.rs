@@ -2,6 +2,7 @@
 
 mod config;
 mod outages;
+mod panicking;
 mod refusals;
 mod settling;
 mod shared;

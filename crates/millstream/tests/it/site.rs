@@ -280,7 +280,7 @@ impl<E: std::error::Error + Send + Sync + 'static> Running<E> {
     /// Waits until it ends by itself, with an error.
     pub(crate) async fn refusal(self) -> Result<E> {
         let ended = within(self.task).await??;
-        Ok(ended.err().context("it ended without an error")?)
+        ended.err().context("it ended without an error")
     }
 }
 

@@ -9,8 +9,9 @@ use millstream::rusqlite::Connection;
 use millstream::{App, CancellationToken};
 
 use crate::cli::Bench;
+use crate::commands::bench::command::fresh;
 use crate::commands::bench::part::Measured;
-use crate::commands::bench::{fresh, rows};
+use crate::commands::bench::rows;
 
 /// How long a drain may take before it counts as stuck.
 const DRAIN_MAX: Duration = Duration::from_hours(1);
@@ -18,7 +19,8 @@ const DRAIN_MAX: Duration = Duration::from_hours(1);
 pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
     let path = fresh(dir, "drain.db")?;
     Connection::open(&path)?.execute_batch(rows::TABLE)?;
-    let transport = millstream::connect(&format!("sqlite:{}", dir.join(rows::LOG).display())).await?;
+    let transport =
+        millstream::connect(&format!("sqlite:{}", dir.join(rows::LOG).display())).await?;
     // The group's old positions belong to the database of the round before.
     let app = App::new("hr", &format!("sqlite:{}", path.display()))?
         .subscribe(rows::stream().as_str())?
@@ -36,7 +38,9 @@ pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured
     let started = Instant::now();
     let total = u64::from(args.events);
     let drained = handle.wait_until(|status| status.counts.total() >= total);
-    tokio::time::timeout(DRAIN_MAX, drained).await.context("the log was not drained")?;
+    tokio::time::timeout(DRAIN_MAX, drained)
+        .await
+        .context("the log was not drained")?;
     let took = started.elapsed();
     stop.cancel();
     running.await??;
@@ -47,5 +51,8 @@ pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured
     }
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let per_second = (total - before) as f64 / took.as_secs_f64();
-    Ok(Measured { per_second, ..Measured::default() })
+    Ok(Measured {
+        per_second,
+        ..Measured::default()
+    })
 }

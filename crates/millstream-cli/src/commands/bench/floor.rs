@@ -8,8 +8,9 @@ use millstream::rusqlite::{Connection, TransactionBehavior, params};
 use millstream::sqlite::{Prefix, migrate};
 
 use crate::cli::Bench;
+use crate::commands::bench::command::fresh;
 use crate::commands::bench::part::Measured;
-use crate::commands::bench::{fresh, rows};
+use crate::commands::bench::rows;
 
 /// Events of one commit.
 const BATCH: u64 = 1_000;
@@ -68,5 +69,8 @@ pub(super) fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
         n += BATCH;
     }
     let per_second = f64::from(args.events) / started.elapsed().as_secs_f64();
-    Ok(Measured { per_second, ..Measured::default() })
+    Ok(Measured {
+        per_second,
+        ..Measured::default()
+    })
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::Instant;
 
-use millstream::core::outbox::Outbox;
 use millstream::core::name::{EntityId, EventType, TenantId};
+use millstream::core::outbox::Outbox;
 use millstream::rusqlite::Connection;
 use millstream::{App, CancellationToken, Json, NewEvent};
 
 use crate::cli::Bench;
+use crate::commands::bench::command::fresh;
 use crate::commands::bench::part::Measured;
-use crate::commands::bench::{fresh, rows};
+use crate::commands::bench::rows;
 
 /// How long the last event may take.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
@@ -55,7 +56,10 @@ pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured
             loop {
                 changed.borrow_and_update();
                 let count = handle.status().counts.total() - 1;
-                times.resize(usize::try_from(count).unwrap_or(times.len()), Instant::now());
+                times.resize(
+                    usize::try_from(count).unwrap_or(times.len()),
+                    Instant::now(),
+                );
                 if count >= total || changed.changed().await.is_err() {
                     break;
                 }
@@ -70,7 +74,9 @@ pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured
         tokio::time::sleep_until(due).await;
         outbox.insert(&rows::stream(), &[publish(n + 1)?]).await?;
     }
-    let settled = tokio::time::timeout(SETTLE_MAX, settled).await.context("events are missing")??;
+    let settled = tokio::time::timeout(SETTLE_MAX, settled)
+        .await
+        .context("events are missing")??;
     stop.cancel();
     relay.await??;
     consumer.await??;

@@ -18,7 +18,8 @@ use crate::commands::bench::rows;
 const BATCH: usize = 1_000;
 
 pub(super) async fn fill(args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
-    let transport = millstream::connect(&format!("sqlite:{}", dir.join(rows::LOG).display())).await?;
+    let transport =
+        millstream::connect(&format!("sqlite:{}", dir.join(rows::LOG).display())).await?;
     let descriptor = Descriptor {
         stream: rows::stream(),
         owner: rows::source(),
@@ -45,7 +46,11 @@ pub(super) async fn fill(args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
         for (shard, entries) in shards.iter().zip(&mut waiting) {
             if entries.len() >= BATCH || (last && !entries.is_empty()) {
                 let before = EntryId::new(1, entries[0].id.low - 1);
-                let after = if before.low == 0 { EntryId::ZERO } else { before };
+                let after = if before.low == 0 {
+                    EntryId::ZERO
+                } else {
+                    before
+                };
                 if transport.log.append(shard, after, entries).await? != Appended::Added {
                     bail!("{shard} is not empty");
                 }
@@ -55,5 +60,8 @@ pub(super) async fn fill(args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
     }
     transport.log.announce(&descriptor).await?;
     let per_second = f64::from(args.events) / started.elapsed().as_secs_f64();
-    Ok(Measured { per_second, ..Measured::default() })
+    Ok(Measured {
+        per_second,
+        ..Measured::default()
+    })
 }

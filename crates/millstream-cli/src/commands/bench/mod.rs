@@ -3,8 +3,9 @@
 //! The floor is what the database itself needs for the same rows: a bare loop of prepared statements
 //! on one thread, 1,000 events a commit, with the same durability. Both run in this one command, in
 //! turns, each in a process of its own, so that a noisy machine is noisy for both and memory is
-//! theirs alone. The figures are medians of [`ROUNDS`].
+//! theirs alone. The figures are medians of three.
 
+mod command;
 mod drain;
 mod floor;
 mod latency;
@@ -13,72 +14,4 @@ mod part;
 mod report;
 mod rows;
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, bail};
-
-use crate::cli::{Bench, Global};
-use crate::commands::bench::part::{Measured, Part};
-use crate::exit_code::Code;
-use crate::output::Progress;
-
-/// How often each side is measured.
-const ROUNDS: u32 = 3;
-
-pub(super) async fn run(global: &Global, args: &Bench) -> anyhow::Result<Code> {
-    if let Some(part) = &args.part {
-        return part::run_here(part, args).await;
-    }
-    let temporary;
-    let dir: &Path = match &args.dir {
-        Some(dir) => {
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-            if dir.join(rows::LOG).exists() {
-                bail!("{} holds a measurement already: choose another folder", dir.display());
-            }
-            dir
-        }
-        None => {
-            temporary = tempfile::tempdir()?;
-            temporary.path()
-        }
-    };
-
-    let progress = Progress::new(global);
-    let bar = progress.bar("measured", Some(u64::from(2 * ROUNDS + 2)));
-    part::run(Part::Fill, args, dir).await?;
-    bar.inc(1);
-    let (mut floors, mut drains) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        floors.push(part::run(Part::Floor, args, dir).await?);
-        bar.inc(1);
-        drains.push(part::run(Part::Drain, args, dir).await?);
-        bar.inc(1);
-    }
-    let latency = part::run(Part::Latency, args, dir).await?;
-    bar.finish_and_clear();
-    report::print(global, args, &median(floors), &median(drains), &latency)?;
-    Ok(Code::Done)
-}
-
-/// The measurement with the middle rate, with the highest peak of all.
-fn median(mut measured: Vec<Measured>) -> Measured {
-    let peak = measured.iter().map(|one| one.peak_bytes).max().unwrap_or(0);
-    measured.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
-    let middle = measured.swap_remove(measured.len() / 2);
-    Measured { peak_bytes: peak, ..middle }
-}
-
-/// A database for one round: nothing is left of the one before.
-fn fresh(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let path = dir.join(name);
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = path.clone().into_os_string();
-        file.push(suffix);
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-    }
-    Ok(path)
-}
+pub(in crate::commands) use command::run;

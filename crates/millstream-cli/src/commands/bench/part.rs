@@ -51,8 +51,18 @@ pub(super) async fn run(part: Part, args: &Bench, dir: &Path) -> anyhow::Result<
     let child = tokio::process::Command::new(program)
         .args(["bench", "--part", part.name(), "--dir"])
         .arg(dir)
-        .args(["--events", &args.events.to_string(), "--payload", &args.payload.to_string()])
-        .args(["--rate", &args.rate.to_string(), "--seconds", &args.seconds.to_string()])
+        .args([
+            "--events",
+            &args.events.to_string(),
+            "--payload",
+            &args.payload.to_string(),
+        ])
+        .args([
+            "--rate",
+            &args.rate.to_string(),
+            "--seconds",
+            &args.seconds.to_string(),
+        ])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()

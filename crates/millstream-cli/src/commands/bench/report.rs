@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use crate::cli::{Bench, Global};
+use crate::commands::bench::command::ROUNDS;
 use crate::commands::bench::part::Measured;
 use crate::output;
 
@@ -36,7 +37,7 @@ pub(super) fn print(
          memory     {:>9.1} MiB at the peak of the consumer's process",
         args.events,
         args.payload,
-        super::ROUNDS,
+        ROUNDS,
         floor.per_second,
         drain.per_second,
         latency.p50_ms,

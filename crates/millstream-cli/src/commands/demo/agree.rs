@@ -71,14 +71,21 @@ pub(super) fn compare(dir: &Path) -> anyhow::Result<Vec<Agreement>> {
         let db = open(dir, pair.application)?;
         let (rows, differences) = compare_pair(&crm, &db, pair)
             .with_context(|| format!("cannot compare {}", pair.application))?;
-        match agreements.iter_mut().find(|known| known.application == pair.application) {
+        match agreements
+            .iter_mut()
+            .find(|known| known.application == pair.application)
+        {
             Some(known) => {
                 known.rows += rows;
                 known.differences += differences;
             }
             None => {
                 let application = pair.application;
-                agreements.push(Agreement { application, rows, differences });
+                agreements.push(Agreement {
+                    application,
+                    rows,
+                    differences,
+                });
             }
         }
     }
@@ -93,7 +100,11 @@ fn open(dir: &Path, application: &str) -> anyhow::Result<Connection> {
 }
 
 /// Walks both sides in the order of their keys, holding one row of each.
-fn compare_pair(source: &Connection, target: &Connection, pair: &Pair) -> anyhow::Result<(u64, u64)> {
+fn compare_pair(
+    source: &Connection,
+    target: &Connection,
+    pair: &Pair,
+) -> anyhow::Result<(u64, u64)> {
     let mut source = source.prepare(pair.source)?;
     let mut target = target.prepare(pair.target)?;
     let (mut source, mut target) = (source.query([])?, target.query([])?);
@@ -125,7 +136,9 @@ fn compare_pair(source: &Connection, target: &Connection, pair: &Pair) -> anyhow
 
 fn next(rows: &mut Rows<'_>) -> anyhow::Result<Option<Vec<Value>>> {
     let values = |row: &Row<'_>| -> anyhow::Result<Vec<Value>> {
-        (0..row.as_ref().column_count()).map(|column| Ok(row.get(column)?)).collect()
+        (0..row.as_ref().column_count())
+            .map(|column| Ok(row.get(column)?))
+            .collect()
     };
     rows.next()?.map(values).transpose()
 }

@@ -24,8 +24,8 @@ pub(super) struct Crm(Connection);
 impl Crm {
     pub(super) fn open(dir: &Path) -> anyhow::Result<Self> {
         let path = dir.join("crm.db");
-        let db = Connection::open(&path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
+        let db =
+            Connection::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         db.busy_timeout(Duration::from_secs(30))?;
         db.pragma_update(None, "synchronous", "full")?;
         Ok(Self(db))
@@ -39,7 +39,9 @@ impl Crm {
     ) -> anyhow::Result<()> {
         let mut events = events.peekable();
         while events.peek().is_some() {
-            let tx = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let tx = self
+                .0
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut count = 0;
             let mut broken = None;
             for event in events.by_ref().take(EVENTS_MAX) {
@@ -118,7 +120,10 @@ fn change(tx: &Transaction<'_>, event: &NewEvent) -> anyhow::Result<()> {
                 "DELETE FROM user_departments WHERE tenant_id = ?1 AND user_id = ?2",
                 params![tenant, user],
             )?;
-            run("DELETE FROM users WHERE tenant_id = ?1 AND user_id = ?2", params![tenant, user])
+            run(
+                "DELETE FROM users WHERE tenant_id = ?1 AND user_id = ?2",
+                params![tenant, user],
+            )
         }
         "role.assigned" => run(
             "INSERT INTO users (tenant_id, user_id, title) VALUES (?1, ?2, ?3)
@@ -134,7 +139,13 @@ fn change(tx: &Transaction<'_>, event: &NewEvent) -> anyhow::Result<()> {
             "INSERT INTO user_departments (tenant_id, user_id, department_id, department, since)
              VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET
              department = excluded.department, since = excluded.since",
-            params![tenant, user, text("departmentId"), text("department"), text("from")],
+            params![
+                tenant,
+                user,
+                text("departmentId"),
+                text("department"),
+                text("from")
+            ],
         ),
         "org.unassigned" => run(
             "DELETE FROM user_departments

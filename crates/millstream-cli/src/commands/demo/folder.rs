@@ -33,7 +33,10 @@ pub(super) fn prepare(dir: &Path) -> anyhow::Result<()> {
         Ok(_) => {}
         Err(_) => {
             fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-            let foreign = TABLES.iter().map(|(file, _)| dir.join(file)).find(|file| file.exists());
+            let foreign = TABLES
+                .iter()
+                .map(|(file, _)| dir.join(file))
+                .find(|file| file.exists());
             if let Some(foreign) = foreign {
                 return Err(Coded::refused(format!(
                     "{} is there already, without the demo's configuration: choose another folder \

@@ -14,10 +14,20 @@ use crate::exit_code::Coded;
 use crate::ndjson::Reader;
 
 const TENANTS: [&str; 4] = ["acme", "globex", "initech", "umbrella"];
-const FIRST_NAMES: [&str; 10] =
-    ["Ann", "Björn", "Chloé", "Dmitri", "Eun-ji", "Fatima", "Gwen", "Hüseyin", "Inês", "Jiří"];
+const FIRST_NAMES: [&str; 10] = [
+    "Ann", "Björn", "Chloé", "Dmitri", "Eun-ji", "Fatima", "Gwen", "Hüseyin", "Inês", "Jiří",
+];
 const LAST_NAMES: [&str; 10] = [
-    "O'Neill", "Świątek", "García", "Müller", "Nguyễn", "Okafor", "Park", "Smith", "Ünal", "Weiß",
+    "O'Neill",
+    "Świątek",
+    "García",
+    "Müller",
+    "Nguyễn",
+    "Okafor",
+    "Park",
+    "Smith",
+    "Ünal",
+    "Weiß",
 ];
 const TITLES: [&str; 5] = ["Engineer", "Senior Engineer", "Staff", "Manager", "Analyst"];
 const DEPARTMENTS: [(&str, &str); 5] = [
@@ -40,7 +50,8 @@ impl Events {
     pub(super) fn open(args: &Demo) -> anyhow::Result<Self> {
         Ok(match &args.events {
             Some(path) => {
-                let reader = Reader::open(path).map_err(|error| Coded::invalid(format!("{error:#}")))?;
+                let reader =
+                    Reader::open(path).map_err(|error| Coded::invalid(format!("{error:#}")))?;
                 Self::File(Box::new(reader))
             }
             None => Self::Made(Box::new(Lives::new(args.seed, args.count))),
@@ -115,23 +126,41 @@ impl Lives {
             "gender": self.pick(&["F", "M"]),
             "hireDate": self.date(),
         });
-        self.here.push(Person { tenant, id: id.clone(), departments: Vec::new() });
+        self.here.push(Person {
+            tenant,
+            id: id.clone(),
+            departments: Vec::new(),
+        });
         self.event("user.created", tenant, &id, data)
     }
 
     fn later(&mut self) -> NewEvent {
         self.left -= 1;
         let index = self.random.random_range(0..self.here.len());
-        let Person { tenant, id, departments } = self.here[index].clone();
+        let Person {
+            tenant,
+            id,
+            departments,
+        } = self.here[index].clone();
         let from = self.date();
         match self.random.random_range(0..100) {
             0..45 => {
                 let salary = self.random.random_range(30_000..150_000);
-                self.event("credit.allocated", tenant, &id, json!({ "salary": salary, "from": from }))
+                self.event(
+                    "credit.allocated",
+                    tenant,
+                    &id,
+                    json!({ "salary": salary, "from": from }),
+                )
             }
             45..65 => {
                 let title = self.pick(&TITLES);
-                self.event("role.assigned", tenant, &id, json!({ "title": title, "from": from }))
+                self.event(
+                    "role.assigned",
+                    tenant,
+                    &id,
+                    json!({ "title": title, "from": from }),
+                )
             }
             65..82 => {
                 let department = self.random.random_range(0..DEPARTMENTS.len());
@@ -184,12 +213,19 @@ impl Lives {
     }
 
     fn pick(&mut self, from: &[&'static str]) -> &'static str {
-        from.choose(&mut self.random).expect("there is something to pick")
+        from.choose(&mut self.random)
+            .expect("there is something to pick")
     }
 
     fn date(&mut self) -> String {
-        let (month, day) = (self.random.random_range(1..=12), self.random.random_range(1..=28));
-        format!("{}-{month:02}-{day:02}", self.random.random_range(2000..2026))
+        let (month, day) = (
+            self.random.random_range(1..=12),
+            self.random.random_range(1..=28),
+        );
+        format!(
+            "{}-{month:02}-{day:02}",
+            self.random.random_range(2000..2026)
+        )
     }
 }
 
@@ -197,7 +233,8 @@ impl Iterator for Lives {
     type Item = NewEvent;
 
     fn next(&mut self) -> Option<NewEvent> {
-        let hire = self.hired < self.people && (self.here.is_empty() || self.random.random_ratio(1, 4));
+        let hire =
+            self.hired < self.people && (self.here.is_empty() || self.random.random_ratio(1, 4));
         if hire || (self.left == 0 && self.hired < self.people) {
             Some(self.hire())
         } else if self.left > 0 {

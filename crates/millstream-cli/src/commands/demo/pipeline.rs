@@ -61,23 +61,40 @@ pub(super) async fn run(
     services.spawn(async move { Ok(relay.run(relay_stop).await?) });
 
     let mut followers = Vec::new();
-    for app in config.apps.values().filter(|app| !app.subscribes().is_empty()) {
+    for app in config
+        .apps
+        .values()
+        .filter(|app| !app.subscribes().is_empty())
+    {
         let consumer = app.consumer(&transport);
         let bar = progress.bar(&format!("{} applied", app.name()), None);
-        followers.push(Follower { app: app.clone(), handle: consumer.handle(), bar, done: None });
+        followers.push(Follower {
+            app: app.clone(),
+            handle: consumer.handle(),
+            bar,
+            done: None,
+        });
         let (config, name, stop) = (config.clone(), app.name().clone(), stop.clone());
         services.spawn(async move {
-            consumer.run(stop).await.map_err(|error| explain(&config, &name, error))
+            consumer
+                .run(stop)
+                .await
+                .map_err(|error| explain(&config, &name, error))
         });
     }
 
     let started = Instant::now();
     let mut application = Crm::open(dir)?;
     let bar = published.clone();
-    let mut living = tokio::task::spawn_blocking(move || {
-        application.live(events, |count| bar.inc(count))
-    });
-    let watch = Watch { transport, crm, relay: relay_handle, sent, started };
+    let mut living =
+        tokio::task::spawn_blocking(move || application.live(events, |count| bar.inc(count)));
+    let watch = Watch {
+        transport,
+        crm,
+        relay: relay_handle,
+        sent,
+        started,
+    };
     let mut lived = None;
     let outcome = loop {
         tokio::select! {
@@ -148,7 +165,9 @@ impl Watch {
                 return Ok(false);
             }
             let publishers = self.transport.log.publishers(Some(&stream.name)).await?;
-            let Some(publisher) = publishers.iter().find(|known| known.owner == *self.crm.name())
+            let Some(publisher) = publishers
+                .iter()
+                .find(|known| known.owner == *self.crm.name())
             else {
                 return Ok(false);
             };
@@ -157,12 +176,16 @@ impl Watch {
                 for shard in publisher.shards() {
                     let last = self.transport.log.describe(&shard).await?.last;
                     let positions = self.transport.log.positions(&shard).await?;
-                    let position =
-                        positions.iter().find(|position| position.group == *follower.app.name());
+                    let position = positions
+                        .iter()
+                        .find(|position| position.group == *follower.app.name());
                     let empty = last == millstream::core::entry::EntryId::ZERO;
                     settled &= empty || position.is_some_and(|position| position.at == last);
                     if position.is_some_and(|position| position.at > last) {
-                        bail!("{shard}: the log holds less than {} has settled", follower.app.name());
+                        bail!(
+                            "{shard}: the log holds less than {} has settled",
+                            follower.app.name()
+                        );
                     }
                 }
                 if settled && follower.done.is_none() {
@@ -172,7 +195,10 @@ impl Watch {
             }
         }
         Ok(followers.iter().all(|follower| follower.done.is_some())
-            && relay.feeds.values().all(|feed| feed.state == State::Running)
+            && relay
+                .feeds
+                .values()
+                .all(|feed| feed.state == State::Running)
             && self.all_sent(&outbox).await?)
     }
 

@@ -24,7 +24,9 @@ pub(super) struct Report {
 impl Report {
     /// Whether every target equals the source.
     pub(super) fn agrees(&self) -> bool {
-        self.agreements.iter().all(|agreement| agreement.differences == 0)
+        self.agreements
+            .iter()
+            .all(|agreement| agreement.differences == 0)
     }
 
     pub(super) fn print(&self, global: &Global) -> anyhow::Result<()> {
@@ -32,11 +34,20 @@ impl Report {
             return self.print_json();
         }
         let header = [
-            "application", "applied", "superseded", "skipped", "dead", "rows", "events/s", "agrees",
+            "application",
+            "applied",
+            "superseded",
+            "skipped",
+            "dead",
+            "rows",
+            "events/s",
+            "agrees",
         ];
         let mut table = Table::new(header).right(1..7);
         for agreement in &self.agreements {
-            let Some((name, ran)) = self.of(agreement) else { continue };
+            let Some((name, ran)) = self.of(agreement) else {
+                continue;
+            };
             let count = |outcome| ran.counts.get(outcome).to_string();
             table.row([
                 name.to_string(),
@@ -73,7 +84,9 @@ impl Report {
 
     fn print_json(&self) -> anyhow::Result<()> {
         for agreement in &self.agreements {
-            let Some((name, ran)) = self.of(agreement) else { continue };
+            let Some((name, ran)) = self.of(agreement) else {
+                continue;
+            };
             let mut row = json!({
                 "application": name.as_str(),
                 "rows": agreement.rows,
@@ -91,7 +104,9 @@ impl Report {
     }
 
     fn of(&self, agreement: &Agreement) -> Option<(&AppName, &Ran)> {
-        self.ran.iter().find(|(name, _)| name.as_str() == agreement.application)
+        self.ran
+            .iter()
+            .find(|(name, _)| name.as_str() == agreement.application)
     }
 }
 

@@ -1,10 +1,11 @@
-//! What each [`Leases`] must do.
+//! What each [`Leases`](millstream_core::lease::Leases) must do.
 
 mod acquire;
 mod beat;
 mod crash;
 mod identity;
 mod release;
+mod steps;
 
 pub use acquire::*;
 pub use beat::*;
@@ -12,9 +13,7 @@ pub use crash::*;
 pub use identity::*;
 pub use release::*;
 
-use millstream_core::lease::{Feed, Lease, LeaseRow, Leases, Role};
-
-use crate::sample::{instance, shard, stream};
+use steps::{feeds, rows, take};
 
 /// One test for each case of the suite, for a [`Site`](crate::suite::Site).
 #[macro_export]
@@ -43,30 +42,4 @@ macro_rules! leases_suite {
             ;
         }
     };
-}
-
-/// Owned and shared ones.
-fn feeds() -> Vec<Feed> {
-    vec![
-        Feed::Owned(shard(0)),
-        Feed::Owned(shard(1)),
-        Feed::Shared(stream("events")),
-    ]
-}
-
-async fn rows(leases: &impl Leases) -> Vec<LeaseRow> {
-    leases
-        .leases(Role::Consumer)
-        .await
-        .expect("leases are read")
-}
-
-/// Takes everything that is registered.
-async fn take(leases: &impl Leases, name: &str) -> Vec<Lease> {
-    let seen = rows(leases).await;
-    leases
-        .acquire(&instance(name), Role::Consumer, &seen)
-        .await
-        .expect("leases are acquired")
-        .expect("nobody was faster")
 }

@@ -73,7 +73,7 @@ pub async fn a_key_keeps_its_order_under_concurrent_writers<S: Site>() {
     for writer in writers {
         writer.await.unwrap();
     }
-    while !number(&relay, &mut tops, 7).await.is_empty() {}
+    number(&relay, &mut tops, WRITERS * EVENTS).await;
 
     let mut versions: HashMap<String, u64> = HashMap::new();
     let mut last: HashMap<(String, String), String> = HashMap::new();

@@ -1,0 +1,23 @@
+use crate::cli::{Cli, Command};
+use crate::commands::{
+    bench, completions, config, dead_letters, demo, init, migrate, publish, run, streams, tail,
+};
+use crate::exit_code::Code;
+
+/// Does what was asked.
+pub(crate) async fn dispatch(cli: &Cli) -> anyhow::Result<Code> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Demo(args) => demo::run(global, args).await,
+        Command::Init(args) => init::run(global, args),
+        Command::Migrate(args) => migrate::run(global, args).await,
+        Command::Run(args) => run::run(global, args).await,
+        Command::Publish(args) => publish::run(global, args).await,
+        Command::Streams(args) => streams::run(global, args).await,
+        Command::Tail(args) => tail::run(global, args).await,
+        Command::DeadLetters(args) => dead_letters::run(global, args).await,
+        Command::Config(args) => config::run(global, args).await,
+        Command::Bench(args) => bench::run(global, args).await,
+        Command::Completions { shell } => completions::run(*shell),
+    }
+}
