@@ -16,9 +16,9 @@ use crate::name::{AppName, EntityId, EventId, EventType, PartitionKey, StreamNam
 pub trait Outbox: Leases {
     /// Gives unsent rows of a stream their shard and seq, in order, in one transaction.
     ///
-    /// `tops` are the leases on all shards of the stream, in their order; epoch and checkpoint of
-    /// each are compared, and the checkpoints of those that got rows are raised. That numbering is
-    /// the "sent" mark: a row that has one belongs to the stream, whether it was appended yet or not.
+    /// `tops` are the leases on all shards of the stream, in their order. Epoch and checkpoint of
+    /// those that get rows are compared, and their checkpoints raised. That numbering is the "sent"
+    /// mark: a row that has one belongs to the stream, whether it was appended yet or not.
     ///
     /// # Errors
     ///

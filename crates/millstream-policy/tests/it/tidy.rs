@@ -34,6 +34,8 @@ const SQL_PLACES: &[&str] = &[
     "crates/millstream-sql/",
     "crates/millstream-sqlite/",
     "crates/millstream-transport/src/sqlite/",
+    // The suites play the application.
+    "crates/millstream-testkit/src/suite/",
     // The proofs ask the databases themselves, past the code that they judge.
     "crates/millstream-proofs/",
     "crates/millstream-cli/tests/",

@@ -333,7 +333,7 @@ impl<'a> Settling<'a> {
             return Ok(());
         };
         let result = call(handler, event, self.tx, &self.lent);
-        if self.tx.is_autocommit() {
+        if self.tx.is_autocommit() || self.lent.was_ended() {
             return Err(Failure::Whole(Error::new(
                 ErrorKind::Misconfigured,
                 format!(

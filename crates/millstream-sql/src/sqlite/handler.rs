@@ -71,23 +71,41 @@ impl fmt::Debug for Handlers {
     }
 }
 
-/// Whether the transaction is lent to a handler, who must not commit it: half a batch would be done
-/// then, without its inbox rows.
+/// A transaction that is lent to a handler, who must not end it: half a batch would be done then,
+/// without its inbox rows or without its checkpoint.
 #[derive(Clone, Default)]
-pub(super) struct Lent(Arc<AtomicBool>);
+pub(super) struct Lent(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    lent: AtomicBool,
+    ended: AtomicBool,
+}
 
 impl Lent {
-    /// Makes the connection roll back whatever is committed while it is lent.
+    /// Makes the connection roll back whatever is committed while it is lent, and remember that it
+    /// was rolled back: the handler may begin another transaction in its place.
     pub(super) fn guard(&self, db: &mut rusqlite::Connection) -> rusqlite::Result<()> {
-        let lent = self.clone();
-        db.commit_hook(Some(move || lent.0.load(Ordering::Relaxed)))
+        let state = self.0.clone();
+        db.commit_hook(Some(move || state.lent.load(Ordering::Relaxed)))?;
+        let state = self.0.clone();
+        db.rollback_hook(Some(move || {
+            if state.lent.load(Ordering::Relaxed) {
+                state.ended.store(true, Ordering::Relaxed);
+            }
+        }))
     }
 
     /// Lends it for the time of a call, which may panic.
     pub(super) fn during<T>(&self, call: impl FnOnce() -> T) -> std::thread::Result<T> {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.lent.store(true, Ordering::Relaxed);
         let result = catch_unwind(AssertUnwindSafe(call));
-        self.0.store(false, Ordering::Relaxed);
+        self.0.lent.store(false, Ordering::Relaxed);
         result
+    }
+
+    /// Whether it was ended while it was lent.
+    pub(super) fn was_ended(&self) -> bool {
+        self.0.ended.load(Ordering::Relaxed)
     }
 }

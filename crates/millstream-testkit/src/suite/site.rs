@@ -33,6 +33,7 @@ pub trait Site: Sized + Send + Sync + 'static {
     /// | `handler.conflicts` | the same twice, and returns what the database says to that |
     /// | `handler.commits` | the same, then commits the transaction that it was lent |
     /// | `handler.rolls_back` | the same, then rolls it back |
+    /// | `handler.begins_anew` | rolls it back first, and leaves a row in another one |
     fn connect_as(&self, application: &AppName) -> impl Future<Output = Self::Handle> + Send;
 
     /// Connects as a process that dies before it begins its statement number `statements`, counted

@@ -35,6 +35,13 @@ pub(super) fn handlers() -> Handlers {
                 Ok(tx.execute_batch("ROLLBACK")?)
             },
         )
+        .on(
+            "handler.begins_anew",
+            |event: &Event, tx: &Transaction<'_>| {
+                tx.execute_batch("ROLLBACK; BEGIN IMMEDIATE")?;
+                leave(event, tx)
+            },
+        )
 }
 
 fn credit(event: &Event, tx: &Transaction<'_>) -> Done {

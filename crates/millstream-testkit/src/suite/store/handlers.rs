@@ -74,7 +74,11 @@ pub async fn a_failing_handler_leaves_nothing<S: Site>() {
 
 /// It is told so, and what it tried to commit is not there: neither its own rows nor ours.
 pub async fn a_handler_that_ends_the_transaction_leaves_nothing<S: Site>() {
-    for ends in ["handler.commits", "handler.rolls_back"] {
+    for ends in [
+        "handler.commits",
+        "handler.rolls_back",
+        "handler.begins_anew",
+    ] {
         let (site, mut source, mut consumer) = ready::<S>().await;
         let entries = source.send_all([
             &event("account.opened", "acme", "7", r#"{"balance":100}"#),
