@@ -140,6 +140,11 @@ pub(crate) struct Publish {
     #[arg(default_value = "{}")]
     pub(crate) data: String,
     /// Publish the events of a file of NDJSON, plain or gzip; - for stdin
+    ///
+    /// Ids decide which of them were there before, whatever the lines say. A line without eventId
+    /// gets one that follows from its source (sourceApplication, or the application that publishes),
+    /// its bytes, and how many equal lines came before it: the same file gives the same ids, and a
+    /// line that is written differently is another event.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "tenant", "entity", "id", "target", "key"])]
     pub(crate) file: Option<PathBuf>,
     /// The application that publishes; needed where several do
@@ -148,7 +153,7 @@ pub(crate) struct Publish {
     /// The stream; the application's first one by default
     #[arg(long, value_name = "NAME")]
     pub(crate) stream: Option<String>,
-    /// The event's id; publishing it twice changes nothing
+    /// The event's id; publishing it twice changes nothing, whatever the second one says
     #[arg(long)]
     pub(crate) id: Option<String>,
     /// The applications it is for, joined by commas; * for all
@@ -164,7 +169,7 @@ pub(crate) struct Publish {
     #[arg(long, conflicts_with = "file")]
     pub(crate) wait: bool,
     /// How long to wait, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "wait")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "wait", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
     /// Check everything, publish nothing
     #[arg(long)]

@@ -42,8 +42,32 @@ struct Line<'a> {
     occurred_at: Option<String>,
 }
 
+/// The members of a line, as messages name them.
+const MEMBERS: [&str; 12] = [
+    "eventId",
+    "eventType",
+    "tenantId",
+    "entityId",
+    "eventData",
+    "sourceApplication",
+    "targetApplication",
+    "partitionKey",
+    "version",
+    "publishedBy",
+    "metadata",
+    "occurredAt",
+];
+
+/// The longest unknown member that is shown: what is longer is rather a value in the wrong place.
+const UNKNOWN_BYTES_MAX: usize = 40;
+
 /// Reads events line by line; memory does not grow with the length of a file whose events have ids.
+///
+/// A line without an id gets one that follows from its source, its bytes, and the number of equal
+/// lines before it: the same file gives the same ids. Its source is the application that it names,
+/// else the one that publishes. Naming that one changes the line's bytes, and so its id.
 pub(crate) struct Reader {
+    publisher: AppName,
     lines: Box<dyn BufRead + Send>,
     number: u64,
     seen: HashMap<u128, u32>,
@@ -58,8 +82,9 @@ pub(crate) struct LineError {
 }
 
 impl Reader {
-    /// Opens a file, or stdin for `-`. Gzip is recognized by its first bytes.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+    /// Opens a file, or stdin for `-`, of what `publisher` publishes. Gzip is recognized by its first
+    /// bytes.
+    pub(crate) fn open(path: &Path, publisher: &AppName) -> anyhow::Result<Self> {
         let raw: Box<dyn Read + Send> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
@@ -81,6 +106,7 @@ impl Reader {
             Box::new(raw)
         };
         Ok(Self {
+            publisher: publisher.clone(),
             lines,
             number: 0,
             seen: HashMap::new(),
@@ -111,7 +137,7 @@ impl Reader {
                 self.buffer.pop();
             }
             if self.buffer.iter().any(|byte| !byte.is_ascii_whitespace()) {
-                let event = parse(&self.buffer, &mut self.seen);
+                let event = parse(&self.buffer, &self.publisher, &mut self.seen);
                 return event.map(Some).map_err(|reason| self.error(reason));
             }
         }
@@ -130,9 +156,17 @@ impl Reader {
     }
 }
 
-fn parse(bytes: &[u8], seen: &mut HashMap<u128, u32>) -> anyhow::Result<NewEvent> {
+fn parse(
+    bytes: &[u8],
+    publisher: &AppName,
+    seen: &mut HashMap<u128, u32>,
+) -> anyhow::Result<NewEvent> {
     let text = std::str::from_utf8(bytes).context("it is not UTF-8")?;
-    let line: Line<'_> = serde_json::from_str(text).map_err(without_value)?;
+    // Serde would also take an array, and its elements for the members in their order.
+    if !text.trim_start().starts_with('{') {
+        anyhow::bail!("it is not a JSON object");
+    }
+    let line: Line<'_> = serde_json::from_str(text).map_err(|error| without_value(&error))?;
     let mut event = NewEvent::new(
         EventType::new(line.event_type).context("eventType")?,
         TenantId::new(line.tenant_id).context("tenantId")?,
@@ -160,19 +194,14 @@ fn parse(bytes: &[u8], seen: &mut HashMap<u128, u32>) -> anyhow::Result<NewEvent
     event.timestamp = line.occurred_at;
     event.id = Some(match line.event_id {
         Some(id) => EventId::new(id).context("eventId")?,
-        None => id_of(bytes, event.source.as_ref(), seen)?,
+        None => id_of(bytes, event.source.as_ref().unwrap_or(publisher), seen)?,
     });
     Ok(event)
 }
 
 /// UUIDv5 of source, the line's bytes, and how many equal lines came before: the same file gives the
 /// same ids, so that publishing it again adds only what is missing.
-fn id_of(
-    line: &[u8],
-    source: Option<&AppName>,
-    seen: &mut HashMap<u128, u32>,
-) -> anyhow::Result<EventId> {
-    let source = source.map_or("", AppName::as_str);
+fn id_of(line: &[u8], source: &AppName, seen: &mut HashMap<u128, u32>) -> anyhow::Result<EventId> {
     let namespace = Uuid::new_v5(
         &Uuid::NAMESPACE_OID,
         format!("millstream:{source}").as_bytes(),
@@ -192,17 +221,59 @@ fn id_of(
     Ok(EventId::new(id.to_string())?)
 }
 
-/// The parser's message, which may quote what it found, cut down to what is wrong and where.
-fn without_value(error: serde_json::Error) -> anyhow::Error {
-    let text = error.to_string();
-    let what = match error.classify() {
-        serde_json::error::Category::Data => text
-            .split_once(", expected")
-            .filter(|_| text.starts_with("invalid"))
-            .map_or(text.clone(), |(_, expected)| format!("expected{expected}")),
-        _ => text,
+/// What is wrong and where, of the parser's message only what cannot come from the line.
+fn without_value(error: &serde_json::Error) -> anyhow::Error {
+    use serde_json::error::Category;
+
+    let column = error.column();
+    match error.classify() {
+        Category::Data => anyhow::anyhow!("{} at column {column}", misfit(&error.to_string())),
+        Category::Eof => anyhow::anyhow!("it ends in the middle of its JSON, at column {column}"),
+        Category::Syntax | Category::Io => {
+            anyhow::anyhow!("it is not valid JSON at column {column}")
+        }
+    }
+}
+
+/// What serde found where JSON was fine, in words of our own: its message may quote the line.
+fn misfit(message: &str) -> String {
+    let quoted = |what: &str| message.strip_prefix(what)?.strip_prefix(" field `");
+    let ours = |rest: &str| {
+        MEMBERS
+            .into_iter()
+            .find(|name| rest.starts_with(&format!("{name}`")))
     };
-    anyhow::anyhow!("{what}")
+    if let Some(member) = quoted("missing").and_then(ours) {
+        return format!("missing field `{member}`");
+    }
+    if let Some(member) = quoted("duplicate").and_then(ours) {
+        return format!("field `{member}` is there twice");
+    }
+    if let Some(rest) = quoted("unknown") {
+        // Serde's own list comes last, so a name that looks like it is cut at the real one.
+        let name = rest
+            .rsplit_once("`, expected one of ")
+            .map(|(name, _)| name);
+        return match name.filter(|name| is_identifier(name)) {
+            Some(name) => format!("unknown field `{name}`"),
+            None => "unknown field".into(),
+        };
+    }
+    if message.starts_with("invalid type: ") {
+        let expected = message
+            .rsplit_once(", expected ")
+            .map(|(_, expected)| expected);
+        return match expected {
+            Some(expected) if expected.starts_with("a string") => "expected a string".into(),
+            _ => "something of another type is expected".into(),
+        };
+    }
+    "it is not an event".into()
+}
+
+fn is_identifier(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (1..=UNKNOWN_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -210,10 +281,14 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<Result<NewEvent, (u64, String)>> {
+        read_as("crm", text)
+    }
+
+    fn read_as(publisher: &str, text: &str) -> Vec<Result<NewEvent, (u64, String)>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.ndjson");
         std::fs::write(&path, text).unwrap();
-        let mut reader = Reader::open(&path).unwrap();
+        let mut reader = Reader::open(&path, &AppName::new(publisher).unwrap()).unwrap();
         let mut events = Vec::new();
         loop {
             match reader.next() {
@@ -254,6 +329,124 @@ mod tests {
             assert_eq!(*found, line);
             assert!(!reason.contains("secret"), "{reason}");
         }
+    }
+
+    #[test]
+    fn the_source_is_part_of_the_id_whether_a_line_names_it_or_not() {
+        let plain = LINE.replace(r#""sourceApplication":"crm","#, "");
+        let id = |publisher: &str, line: &str| {
+            let events = read_as(publisher, line);
+            events[0].as_ref().unwrap().id.clone().unwrap()
+        };
+        let expected = |source: &str, line: &str| {
+            let name = format!("millstream:{source}");
+            let namespace = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
+            let id = Uuid::new_v5(&namespace, line.as_bytes());
+            EventId::new(id.to_string()).unwrap()
+        };
+        assert_eq!(id("crm", &plain), expected("crm", &plain));
+        assert_eq!(id("hr", &plain), expected("hr", &plain));
+        assert_eq!(id("hr", LINE), expected("crm", LINE));
+        assert_eq!(id("crm", LINE), expected("crm", LINE));
+    }
+
+    #[test]
+    fn messages_say_what_is_wrong_and_where() {
+        let check = |line: &str, expected: &str| {
+            let events = read(line);
+            let (_, reason) = events[0].as_ref().unwrap_err();
+            assert_eq!(reason, expected, "{line}");
+        };
+        check("{}", "missing field `eventType` at column 2");
+        check(r#"{"eventType":7}"#, "expected a string at column 14");
+        check(r#"{"tenant":7}"#, "unknown field `tenant` at column 9");
+        check(
+            r#"{"version":"1","version":"1"}"#,
+            "field `version` is there twice at column 24",
+        );
+        check(r#"{"a b":7}"#, "unknown field at column 6");
+        check(
+            &format!(r#"{{"{}":7}}"#, "a".repeat(41)),
+            "unknown field at column 44",
+        );
+        check("{", "it ends in the middle of its JSON, at column 1");
+        check("{7}", "it is not valid JSON at column 2");
+        check("[]", "it is not a JSON object");
+        // A name that pretends to be the end of serde's message.
+        check(
+            r#"{"x`, expected one of `eventId`":7}"#,
+            "unknown field at column 32",
+        );
+        check(
+            r#"{"eventType":", expected a string hunter-2"} "#,
+            "missing field `tenantId` at column 44",
+        );
+    }
+
+    #[test]
+    fn every_member_is_known_to_messages() {
+        let error = serde_json::from_str::<Line<'_>>(r#"{"-":7}"#).unwrap_err();
+        let message = error.to_string();
+        let (_, list) = message.split_once(", expected one of ").unwrap();
+        let listed = list.split('`').skip(1).step_by(2);
+        let listed: Vec<&str> = listed.filter(|name| *name != "timestamp").collect();
+        assert_eq!(listed, MEMBERS);
+    }
+
+    /// Puts secrets wherever a line can hold something, in every type that JSON has.
+    #[test]
+    fn no_message_quotes_a_secret() {
+        let secrets = [
+            r#""hunter-2""#,
+            r#""`, expected a hunter-2""#,
+            r#""x` at line 1 column 7 hunter-2""#,
+            r#""hunter-2\u0000\"""#,
+            r#"{"hunter-2":"hunter-2"}"#,
+            r#"["hunter-2"]"#,
+            r#"["hunter-2","#,
+            r#""hunter-2"#,
+            r#""hunter-2\q""#,
+            "hunter-2",
+            "4815162342",
+            "-4815162342.4815162342",
+            "4815162342e4815162342",
+            "true4815162342",
+        ];
+        let mut lines = Vec::new();
+        for secret in secrets {
+            lines.extend([secret.to_owned(), format!("{LINE} {secret}")]);
+            lines.push(format!("{{{secret}"));
+            for member in MEMBERS.into_iter().chain(["timestamp", "another"]) {
+                let alone = format!(r#"{{"{member}":{secret}}}"#);
+                // Before the others, behind them, twice, and in their place.
+                let rest = LINE.trim_start_matches('{');
+                lines.push(format!(r#"{{"{member}":{secret},{rest}"#));
+                let rest = LINE.trim_end_matches('}');
+                lines.push(format!(r#"{rest}}},"{member}":{secret}}}"#));
+                lines.push(format!(r#"{rest}}},{}"#, alone.trim_start_matches('{')));
+                let mut object: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_str(LINE).unwrap();
+                object.remove(member);
+                let rest = serde_json::to_string(&object).unwrap();
+                lines.push(format!("{},{}", rest.trim_end_matches('}'), &alone[1..]));
+                lines.push(format!("{}}},{}", rest.trim_end_matches('}'), &alone[1..]));
+                lines.push(alone);
+            }
+            if secret.starts_with('"') {
+                let rest = LINE.trim_start_matches('{');
+                lines.push(format!("{{{secret}:7,{rest}"));
+                lines.push(format!("{{{secret}:{secret}}}"));
+            }
+        }
+        let mut failed = 0;
+        for line in &lines {
+            for (_, reason) in read(line).into_iter().filter_map(Result::err) {
+                failed += 1;
+                let quotes = ["hunter", "4815162342"].iter().any(|s| reason.contains(s));
+                assert!(!quotes, "{line}: {reason}");
+            }
+        }
+        assert!(failed > lines.len() / 2, "{failed} of {}", lines.len());
     }
 
     #[test]

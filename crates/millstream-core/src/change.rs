@@ -30,10 +30,21 @@ pub struct Shape {
     pub key: Arc<[Arc<str>]>,
     /// The columns that are written, in order. Empty for a delete.
     pub set: Arc<[Arc<str>]>,
+    /// The columns of the table that an insert must name.
+    pub required: Arc<[Arc<str>]>,
     /// What is done.
     pub op: Op,
     /// Whether the order against changes of other rows and tables matters: see [`fold`](crate::fold).
     pub ordered: bool,
+}
+
+impl Shape {
+    /// The columns that a new row needs and this shape does not name: with any, only a row that
+    /// exists can be updated.
+    pub fn lacking(&self) -> impl Iterator<Item = &Arc<str>> {
+        let named = |column| self.key.contains(column) || self.set.contains(column);
+        self.required.iter().filter(move |&column| !named(column))
+    }
 }
 
 /// One row-level effect of an event.

@@ -199,6 +199,16 @@ pub struct Decoded {
 }
 
 impl Delivery {
+    /// Makes the delivery of an entry: when it was read, and what it turned out to be.
+    pub fn new(entry: Entry, received_at: Timestamp, content: Content) -> Self {
+        Self {
+            entry: entry.id,
+            received_at,
+            raw: entry.fields,
+            content,
+        }
+    }
+
     /// The event id, if there is one.
     pub fn event_id(&self) -> Option<&EventId> {
         match &self.content {
@@ -218,17 +228,6 @@ impl Delivery {
             Content::Undecodable(undecodable) => {
                 Some((undecodable.tenant.as_ref()?, undecodable.key.as_ref()?))
             }
-        }
-    }
-}
-
-impl From<(Entry, Timestamp, Content)> for Delivery {
-    fn from((entry, received_at, content): (Entry, Timestamp, Content)) -> Self {
-        Self {
-            entry: entry.id,
-            received_at,
-            raw: entry.fields,
-            content,
         }
     }
 }

@@ -15,7 +15,7 @@
 //! Intermediate values are not written: a trigger sees the last value of a batch, and a value that a
 //! later event of the same batch replaced is not held against its constraints.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -52,14 +52,14 @@ pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<Set<'a>> {
 struct Line<'a> {
     sets: Vec<Set<'a>>,
     /// The rows of the last set: one statement cannot write a row twice.
-    rows: HashMap<RowKey<'a>, ()>,
+    rows: HashSet<RowKey<'a>>,
 }
 
 impl<'a> Line<'a> {
     fn push(&mut self, change: &'a Change) {
         let row = RowKey::of(change);
         match self.sets.last_mut() {
-            Some(set) if same(set.shape, &change.shape) && !self.rows.contains_key(&row) => {
+            Some(set) if same(set.shape, &change.shape) && !self.rows.contains(&row) => {
                 set.rows.push(change);
             }
             _ => {
@@ -70,7 +70,7 @@ impl<'a> Line<'a> {
                 });
             }
         }
-        self.rows.insert(row, ());
+        self.rows.insert(row);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The contract of a publisher's database.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -90,7 +91,7 @@ pub struct Inserted {
 }
 
 /// A row of the outbox, as it was written: other programs write it too, so nothing in it is trusted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OutboxRow {
     /// The shard that it was given.
     pub shard: u16,
@@ -122,6 +123,56 @@ pub struct OutboxRow {
     pub data: Bytes,
     /// `metadata`
     pub metadata: Bytes,
+}
+
+/// Shows numbers and sizes; what the application wrote may be what must not reach a log.
+impl fmt::Debug for OutboxRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Size(usize);
+
+        impl fmt::Debug for Size {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} bytes", self.0)
+            }
+        }
+
+        // Taken apart in full, so that no later field is forgotten.
+        let Self {
+            shard,
+            at,
+            prev,
+            event_id,
+            event_type,
+            version,
+            target,
+            tenant,
+            entity,
+            partition_key,
+            entity_version,
+            timestamp,
+            published_by,
+            data,
+            metadata,
+        } = self;
+        let size = |bytes: &Bytes| Size(bytes.len());
+        f.debug_struct("OutboxRow")
+            .field("shard", shard)
+            .field("at", at)
+            .field("prev", &prev.as_ref().map(size))
+            .field("event_id", &size(event_id))
+            .field("event_type", &size(event_type))
+            .field("version", &size(version))
+            .field("target", &size(target))
+            .field("tenant", &size(tenant))
+            .field("entity", &size(entity))
+            .field("partition_key", &size(partition_key))
+            .field("entity_version", entity_version)
+            .field("timestamp", &size(timestamp))
+            .field("published_by", &size(published_by))
+            .field("data", &size(data))
+            .field("metadata", &size(metadata))
+            .finish()
+    }
 }
 
 /// An event to publish.
@@ -171,5 +222,37 @@ impl NewEvent {
             timestamp: None,
             source: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_in_a_log_shows_sizes_only() {
+        let hidden = || Bytes::from_static(b"hunter2");
+        let row = OutboxRow {
+            shard: 3,
+            at: EntryId::new(1, 7),
+            prev: Some(hidden()),
+            event_id: hidden(),
+            event_type: hidden(),
+            version: hidden(),
+            target: hidden(),
+            tenant: hidden(),
+            entity: hidden(),
+            partition_key: hidden(),
+            entity_version: 2,
+            timestamp: hidden(),
+            published_by: hidden(),
+            data: hidden(),
+            metadata: hidden(),
+        };
+        let shown = format!("{row:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("shard: 3, at: EntryId"), "{shown}");
+        assert!(shown.contains("prev: Some(7 bytes)"), "{shown}");
+        assert!(shown.contains("data: 7 bytes"), "{shown}");
     }
 }

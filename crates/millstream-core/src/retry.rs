@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-/// Capped exponential backoff with full jitter.
+/// Capped exponential backoff; the jitter is the caller's.
 ///
-/// Full jitter draws each wait between nothing and the current step, which spreads a herd best
-/// ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+/// The engine's `Backoff` draws from one half to one, so that each wait is at least half of its step:
+/// "equal jitter" ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015), which never tries
+/// again at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The longest first wait.
@@ -23,7 +24,8 @@ impl RetryPolicy {
 
     /// The wait before try number `attempt`, counted from 1.
     ///
-    /// `jitter` is drawn by the caller, evenly from 0 to 1.
+    /// `jitter` is the part of the step to wait, drawn by the caller; below 0 counts as 0, above 1
+    /// as 1.
     pub fn wait(&self, attempt: u32, jitter: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(30);
         let step = self

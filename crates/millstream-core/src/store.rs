@@ -113,6 +113,8 @@ pub struct Column {
     pub generated: bool,
     /// Whether an insert must name it: NOT NULL without a default.
     pub required: bool,
+    /// Whether it may store different values as equal ones, such as the texts `007` and `7`.
+    pub bends: bool,
 }
 
 /// Which dead letters to show.

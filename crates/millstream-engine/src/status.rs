@@ -30,6 +30,8 @@ pub struct Status {
     pub feeds: BTreeMap<Feed, FeedStatus>,
     /// How deliveries ended since the service started.
     pub counts: Counts,
+    /// Deliveries of shared streams whose event had been settled before.
+    pub repeated: u64,
     /// Events sent since the service started; for a relay.
     pub sent: u64,
 }

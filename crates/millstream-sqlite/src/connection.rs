@@ -1,6 +1,7 @@
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -124,7 +125,7 @@ impl Connection {
     {
         let (reply, answer) = oneshot::channel();
         let call: Call = Box::new(move |slot| {
-            let result = slot.connection().and_then(job);
+            let result = slot.run(job);
             // Whoever asked may have gone; the job is done all the same.
             drop(reply.send(result));
         });
@@ -152,6 +153,30 @@ struct Slot {
 struct FileId(u64, u64);
 
 impl Slot {
+    /// Runs a job. After a panic, or an error that another connection may not meet (a file that was
+    /// read-only when it was opened, say), the file is opened anew by the next call.
+    fn run<T>(
+        &mut self,
+        job: impl FnOnce(&mut rusqlite::Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let in_file = self.options.location != Location::Memory;
+        let result = catch_unwind(AssertUnwindSafe(|| self.connection().and_then(job)));
+        let result = result.unwrap_or_else(|_| {
+            let text = format!("{}: a job panicked", self.options.location);
+            Err(Error::new(ErrorKind::Unavailable, text))
+        });
+        let doubtful = |error: &Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::Unavailable | ErrorKind::Misconfigured
+            )
+        };
+        if in_file && result.as_ref().is_err_and(doubtful) {
+            self.open = None;
+        }
+        result
+    }
+
     fn connection(&mut self) -> Result<&mut rusqlite::Connection, Error> {
         let on_disk = file_id(&self.options.location);
         if self
@@ -253,6 +278,20 @@ mod tests {
         assert_eq!(connections[0].call(count).await.unwrap(), 1);
         assert_eq!(connections[1].call(count).await.unwrap(), 2);
         assert_eq!(connections[0].call(count).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_ends_nothing_but_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        make(&path);
+        let connection = Connection::start(Options::file(&path));
+        let error = connection
+            .call::<(), _>(|_| panic!("on purpose"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(connection.call(count).await.unwrap(), 1);
     }
 
     #[tokio::test]

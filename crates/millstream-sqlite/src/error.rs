@@ -13,7 +13,7 @@ pub fn from_rusqlite(error: rusqlite::Error, context: impl Into<String>) -> Erro
 pub fn kind(error: &rusqlite::Error) -> ErrorKind {
     use rusqlite::ErrorCode as Code;
 
-    let rusqlite::Error::SqliteFailure(failure, _) = error else {
+    let rusqlite::Error::SqliteFailure(failure, message) = error else {
         return match error {
             rusqlite::Error::SqlInputError { .. } => ErrorKind::Misconfigured,
             _ => ErrorKind::Invalid,
@@ -42,9 +42,22 @@ pub fn kind(error: &rusqlite::Error) -> ErrorKind {
             ErrorKind::Unavailable
         }
         Code::TooBig | Code::TypeMismatch => ErrorKind::Invalid,
-        // `Unknown` is SQLITE_ERROR: no such table, no such column, a statement that does not parse.
+        // SQLITE_ERROR: what a statement says, or what a function in it says to a value.
+        Code::Unknown if !is_about_schema(message.as_deref().unwrap_or_default()) => {
+            ErrorKind::Invalid
+        }
         _ => ErrorKind::Misconfigured,
     }
+}
+
+/// Whether a table, a column or a function is missing, or the statement cannot be parsed. SQLite has
+/// one code for that and for, say, "malformed JSON" in a generated column; only the text differs.
+fn is_about_schema(message: &str) -> bool {
+    message.contains("no such ")
+        || message.contains("has no column named")
+        || message.contains("syntax error")
+        || message.contains("incomplete input")
+        || message.contains("ON CONFLICT clause does not match")
 }
 
 #[cfg(test)]
@@ -95,6 +108,18 @@ mod tests {
         check(
             "INSERT INTO t (id, missing) VALUES ('2', 1)",
             ErrorKind::Misconfigured,
+        );
+    }
+
+    #[test]
+    fn what_a_function_says_to_a_value_is_the_events_fault() {
+        check(
+            "INSERT INTO t (id, n) VALUES ('2', json_extract('nope', '$.a'))",
+            ErrorKind::Invalid,
+        );
+        check(
+            "UPDATE t SET c = abs(-9223372036854775808)",
+            ErrorKind::Invalid,
         );
     }
 

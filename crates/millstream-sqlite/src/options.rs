@@ -127,7 +127,29 @@ impl Options {
             .map_err(|error| from_rusqlite(error, context()))?;
         self.configure(&connection)
             .map_err(|error| from_rusqlite(error, context()))?;
+        self.check(&connection)?;
         Ok(connection)
+    }
+
+    /// Refuses a file that SQLite opened, but not as we need it.
+    fn check(&self, connection: &rusqlite::Connection) -> Result<(), Error> {
+        let Location::File(path) = &self.location else {
+            return Ok(());
+        };
+        let path = path.display();
+        let failed = |error| from_rusqlite(error, format!("cannot open {path}"));
+        if connection.is_readonly("main").map_err(failed)? {
+            let text = format!("{path} cannot be written: check its permissions");
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
+        let mode: String = connection
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .map_err(failed)?;
+        if mode != "wal" {
+            let text = format!("{path}: its file system cannot hold SQLite's write-ahead log");
+            return Err(Error::new(ErrorKind::Misconfigured, text));
+        }
+        Ok(())
     }
 
     fn configure(&self, connection: &rusqlite::Connection) -> rusqlite::Result<()> {
@@ -155,10 +177,7 @@ impl Options {
                 row.get::<_, String>(0)
             });
             match mode {
-                Ok(mode) => {
-                    debug_assert_eq!(mode, "wal");
-                    return Ok(());
-                }
+                Ok(_) => return Ok(()),
                 Err(error)
                     if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
                         && Instant::now() < deadline =>

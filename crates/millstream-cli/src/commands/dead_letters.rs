@@ -30,6 +30,10 @@ async fn list(global: &Global, names: &[String], limit: u32) -> anyhow::Result<C
         };
         for letter in app.database().dead_letters(&query).await? {
             count += 1;
+            let letter = DeadLetter {
+                reason: without_source(&letter).to_owned(),
+                ..letter
+            };
             if global.json {
                 output::json(&summary(app.name().as_str(), &letter))?;
                 continue;
@@ -85,9 +89,24 @@ async fn show(global: &Global, name: &str, number: i64) -> anyhow::Result<Code> 
     if global.json {
         output::json(&shown)?;
     } else {
-        output::line(serde_json::to_string_pretty(&shown)?)?;
+        output::pretty(&shown)?;
     }
     Ok(Code::Done)
+}
+
+/// The reason without what an application's handler said, which may quote the event.
+fn without_source(letter: &DeadLetter) -> &str {
+    const HANDLER: &str = "the handler of ";
+
+    let reason = letter.reason.as_str();
+    let Some(named) = reason.strip_prefix(HANDLER) else {
+        return reason;
+    };
+    // A type may hold what ends it otherwise.
+    let event_type = letter.event_type.as_deref().unwrap_or_default();
+    let named = named.strip_prefix(event_type).unwrap_or(named);
+    let known = reason.len() - named.len();
+    named.find(": ").map_or(reason, |at| &reason[..known + at])
 }
 
 fn summary(app: &str, letter: &DeadLetter) -> Value {

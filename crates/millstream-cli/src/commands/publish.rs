@@ -118,7 +118,7 @@ async fn publish_one(
         let word = if new {
             "published"
         } else {
-            "was published before"
+            "was published before (same id)"
         };
         output::remark(global, format!("{word}: {way}"));
     }
@@ -212,16 +212,18 @@ async fn publish_file(
     let mut total = Inserted::default();
     let mut broken = None;
     while let Some(chunk) = chunks.recv().await {
-        let inserted = way.publish(stream, &chunk.events).await.with_context(|| {
+        let published = way.publish(stream, &chunk.events, |inserted| {
+            total.added += inserted.added;
+            total.repeated += inserted.repeated;
+            bar.inc(inserted.added + inserted.repeated);
+        });
+        published.await.with_context(|| {
             let done = total.added + total.repeated;
             format!(
                 "{done} events of {} were published before this; run it again to go on",
                 path.display()
             )
         })?;
-        total.added += inserted.added;
-        total.repeated += inserted.repeated;
-        bar.inc(inserted.added + inserted.repeated);
         broken = chunk.broken;
     }
     bar.finish_and_clear();
@@ -232,7 +234,7 @@ async fn publish_file(
         "published"
     };
     let done = format!(
-        "{} {verb}, {} were there before",
+        "{} {verb}, {} were there before (same id)",
         total.added, total.repeated
     );
     if let Some(LineError { line, reason }) = broken {
@@ -258,21 +260,27 @@ enum Way {
 }
 
 impl Way {
-    async fn publish(&self, stream: &StreamName, events: &[NewEvent]) -> anyhow::Result<Inserted> {
-        let all = Inserted {
-            added: events.len() as u64,
-            repeated: 0,
-        };
+    /// Publishes in order; after an error, `progress` has counted exactly what came before it.
+    async fn publish(
+        &self,
+        stream: &StreamName,
+        events: &[NewEvent],
+        mut progress: impl FnMut(Inserted),
+    ) -> anyhow::Result<()> {
+        let added = |added| Inserted { added, repeated: 0 };
         match self {
-            Self::Outbox(outbox) => Ok(publisher::publish(outbox, stream, events, |_| {}).await?),
+            Self::Outbox(outbox) => {
+                publisher::publish(outbox, stream, events, progress).await?;
+            }
             Self::Shared(direct) => {
                 for event in events {
                     direct.publish(stream, event).await?;
+                    progress(added(1));
                 }
-                Ok(all)
             }
-            Self::Nowhere => Ok(all),
+            Self::Nowhere => progress(added(events.len() as u64)),
         }
+        Ok(())
     }
 }
 
@@ -284,7 +292,8 @@ struct Chunk {
 
 /// Reads on a thread of its own, a few chunks ahead.
 fn read_chunks(path: &Path, source: &AppName) -> anyhow::Result<mpsc::Receiver<Chunk>> {
-    let mut reader = Reader::open(path).map_err(|error| Coded::invalid(format!("{error:#}")))?;
+    let mut reader =
+        Reader::open(path, source).map_err(|error| Coded::invalid(format!("{error:#}")))?;
     let source = source.clone();
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     tokio::task::spawn_blocking(move || {

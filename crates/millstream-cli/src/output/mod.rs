@@ -1,11 +1,13 @@
 //! Data on stdout, everything else on stderr.
 
+mod escape;
 mod log;
 mod print;
 mod progress;
 mod table;
 
+pub(crate) use escape::{escape, escape_json};
 pub(crate) use log::start_log;
-pub(crate) use print::{failure, json, line, remark};
+pub(crate) use print::{failure, json, line, pretty, remark};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::cli::Global;
 use crate::exit_code;
+use crate::output::escape_json;
 
 /// Prints a line of data. A reader that has gone, as in `millstream streams | head -1`, is no error.
 pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
@@ -14,9 +15,14 @@ pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
     }
 }
 
-/// Prints a value as one line of JSON.
+/// Prints a value as one line of JSON, without control characters.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    Ok(line(serde_json::to_string(value)?)?)
+    Ok(line(escape_json(&serde_json::to_string(value)?))?)
+}
+
+/// Prints a value as JSON over several lines, for people.
+pub(crate) fn pretty(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(line(escape_json(&serde_json::to_string_pretty(value)?))?)
 }
 
 /// Prints a remark for people on stderr.

@@ -1,5 +1,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, presets};
 
+use crate::output::escape;
+
 /// Rows in columns, for people.
 pub(crate) struct Table(comfy_table::Table);
 
@@ -13,8 +15,9 @@ impl Table {
         Self(table)
     }
 
+    /// Adds a row; a cell may hold what others wrote.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.add_row(cells);
+        self.0.add_row(cells.each_ref().map(|cell| escape(cell)));
     }
 
     /// Aligns columns to the right, for numbers.

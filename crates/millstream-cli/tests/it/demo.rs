@@ -75,6 +75,34 @@ fn what_does_not_agree_is_said_by_the_exit_code() -> Result<()> {
 }
 
 #[test]
+fn dead_letters_are_pointed_at() -> Result<()> {
+    let folder = Folder::empty()?;
+    let line = |data: &str| {
+        format!(
+            r#"{{"eventType":"credit.allocated","tenantId":"acme","entityId":"1","eventData":{data}}}"#
+        )
+    };
+    let lines = [line(r#"{"salary":"hunter2"}"#), line(r#"{"salary":1}"#)];
+    fs::write(folder.path("events.ndjson"), lines.join("\n"))?;
+    let demo = ["demo", "--dir", "d", "--events", "events.ndjson"];
+    let said = folder.run(&demo);
+    assert!(
+        said.err.contains(
+            "hr has 1 dead and 1 blocked: see millstream dead-letters list --app hr \
+             --config d/millstream.toml"
+        ),
+        "{said:?}"
+    );
+    assert!(!said.err.contains("hunter2"), "{said:?}");
+    let see = ["dead-letters", "list", "--config", "d/millstream.toml"];
+    assert!(folder.run(&see).done()?.contains("blocked"));
+
+    let clean = folder.run(&["demo", "--dir", "clean", "--count", "5"]);
+    assert!(!clean.err.contains("dead-letters"), "{clean:?}");
+    Ok(())
+}
+
+#[test]
 fn somebody_elses_folder_is_refused() -> Result<()> {
     let folder = Folder::ready()?;
     let before = fs::read(folder.path("crm.db"))?;

@@ -6,6 +6,8 @@ use std::io::Write;
 use anyhow::Result;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use millstream::rusqlite::Connection;
+use uuid::Uuid;
 
 use crate::folder::Folder;
 
@@ -36,7 +38,7 @@ fn a_broken_line_is_named_and_mended_only_what_is_missing_is_added() -> Result<(
     let error = publish(&folder, "events.ndjson").failed(3);
     assert!(error.contains("events.ndjson, line 70: "), "{error}");
     assert!(
-        error.contains("69 published, 0 were there before"),
+        error.contains("69 published, 0 were there before (same id)"),
         "{error}"
     );
     assert!(!error.contains("hunter2"), "{error}");
@@ -50,11 +52,11 @@ fn a_broken_line_is_named_and_mended_only_what_is_missing_is_added() -> Result<(
     assert_eq!(folder.outbox()?.len(), 69);
     assert_eq!(
         publish(&folder, "events.ndjson").done()?,
-        "1131 published, 69 were there before\n"
+        "1131 published, 69 were there before (same id)\n"
     );
     assert_eq!(
         publish(&folder, "events.ndjson").done()?,
-        "0 published, 1200 were there before\n"
+        "0 published, 1200 were there before (same id)\n"
     );
     let outbox = folder.outbox()?;
     assert_eq!(outbox.len(), 1_200);
@@ -91,14 +93,17 @@ fn stdin_and_gzip_are_read_like_any_file() -> Result<()> {
     let folder = Folder::ready()?;
     let text = lines(10).join("\n");
     let said = folder.run_with(&["publish", "--file", "-"], text.as_bytes())?;
-    assert_eq!(said.done()?, "10 published, 0 were there before\n");
+    assert_eq!(
+        said.done()?,
+        "10 published, 0 were there before (same id)\n"
+    );
 
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(lines(15).join("\n").as_bytes())?;
     let gzip = gzip.finish()?;
     fs::write(folder.path("events.ndjson.gz"), &gzip)?;
     let said = publish(&folder, "events.ndjson.gz").done()?;
-    assert_eq!(said, "5 published, 10 were there before\n");
+    assert_eq!(said, "5 published, 10 were there before (same id)\n");
     let said = folder.run_with(&["publish", "--json", "--file", "-"], &gzip)?;
     assert_eq!(said.done()?, "{\"published\":0,\"repeated\":15}\n");
 
@@ -129,5 +134,81 @@ fn events_of_another_application_are_refused() -> Result<()> {
     );
     let error = publish(&folder, "nowhere.ndjson").failed(3);
     assert!(error.contains("cannot read nowhere.ndjson"), "{error}");
+    Ok(())
+}
+
+fn ids(folder: &Folder) -> Result<Vec<String>> {
+    folder.rows("crm.db", "SELECT event_id FROM outbox ORDER BY id")
+}
+
+#[test]
+fn ids_follow_from_the_application_that_publishes() -> Result<()> {
+    let folder = Folder::ready()?;
+    let own = line(1).replace("\"tenantId\"", "\"sourceApplication\":\"crm\",\"tenantId\"");
+    let text = [line(1), line(1), own].join("\n");
+    fs::write(folder.path("events.ndjson"), &text)?;
+    publish(&folder, "events.ndjson").done()?;
+    let crm = Uuid::new_v5(&Uuid::NAMESPACE_OID, b"millstream:crm");
+    let first = Uuid::new_v5(&crm, line(1).as_bytes());
+    let expected = [
+        first,
+        Uuid::new_v5(&first, &1_u32.to_be_bytes()),
+        // Other bytes are another event, though they say the same.
+        Uuid::new_v5(&crm, text.lines().last().unwrap_or_default().as_bytes()),
+    ];
+    assert_eq!(ids(&folder)?, expected.map(|id| id.to_string()));
+    Ok(())
+}
+
+#[test]
+fn ids_alone_decide_what_was_there_before() -> Result<()> {
+    let folder = Folder::ready()?;
+    let with_id = |entity| line(entity).replacen('{', "{\"eventId\":\"e-1\",", 1);
+    for (entity, expected) in [
+        (1, "1 published, 0 were there before (same id)\n"),
+        (2, "0 published, 1 were there before (same id)\n"),
+    ] {
+        let said = folder.run_with(&["publish", "--file", "-"], with_id(entity).as_bytes())?;
+        assert_eq!(said.done()?, expected);
+    }
+    let again = folder.run(&["publish", "--id", "e-1", "user.created", "acme", "3"]);
+    assert!(
+        again.err.contains("was published before (same id): "),
+        "{again:?}"
+    );
+    assert_eq!(folder.outbox()?, ["user.created 1"]);
+    for (option, says) in [
+        ("--id", "whatever the second one says"),
+        ("--file", "Ids decide"),
+    ] {
+        let help = folder.run(&["publish", "--help"]).done()?;
+        assert!(help.contains(option) && help.contains(says), "{help}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_was_published_directly_is_counted_exactly() -> Result<()> {
+    let folder = Folder::ready()?;
+    let direct = ["publish", "--direct", "--file", "-"];
+    folder.run_with(&direct, line(1).as_bytes())?.done()?;
+    let break_at = |count: u32| {
+        Connection::open(folder.path("events.db"))?.execute_batch(&format!(
+            "CREATE TRIGGER full BEFORE INSERT ON entries
+             WHEN (SELECT count(*) FROM entries) >= {count}
+             BEGIN SELECT RAISE(ABORT, 'full'); END"
+        ))
+    };
+    // One was there; 500 are a chunk, and seven of the second follow.
+    break_at(508)?;
+    let said = folder.run_with(&direct, lines(900).join("\n").as_bytes())?;
+    assert_ne!(said.code, 0, "{said:?}");
+    assert!(
+        said.err
+            .contains("507 events of - were published before this"),
+        "{said:?}"
+    );
+    let count = "SELECT CAST(count(*) AS TEXT) FROM entries";
+    assert_eq!(folder.rows("events.db", count)?, ["508"]);
     Ok(())
 }

@@ -147,6 +147,11 @@ impl Said {
         self.err
     }
 
+    /// Its stdout as one JSON document over several lines.
+    pub(crate) fn json_document(self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.done()?)?)
+    }
+
     /// Its stdout as JSON, a value a line.
     pub(crate) fn json(self) -> Result<Vec<Value>> {
         let out = self.done()?;

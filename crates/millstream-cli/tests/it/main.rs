@@ -1,5 +1,6 @@
 //! The binary as people and scripts meet it: arguments, stdout, stderr, exit codes, signals.
 
+mod dead_letters;
 mod demo;
 mod employees;
 mod files;
@@ -8,3 +9,4 @@ mod folder;
 mod help;
 mod plain;
 mod refusals;
+mod terminal;

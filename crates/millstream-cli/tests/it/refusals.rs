@@ -145,6 +145,19 @@ fn wrong_usage_is_code_2_and_names_what_is_near() -> Result<()> {
     assert!(error.contains("streams"), "{error}");
     folder.run(&["publish", "user.created"]).failed(2);
     folder.run(&["tail", "-n", "0"]).failed(2);
+    for timeout in ["0", "86401", "18446744073709551615"] {
+        let args = [
+            "publish",
+            "--wait",
+            "--timeout",
+            timeout,
+            "a.b",
+            "acme",
+            "7",
+        ];
+        let error = folder.run(&args).failed(2);
+        assert!(error.contains("1..=86400"), "{error}");
+    }
     Ok(())
 }
 

@@ -25,6 +25,7 @@ fn shapes(ordered: bool) -> Vec<Arc<Shape>> {
                     key_number: 0,
                     key: ["tenant".into(), "id".into()].into(),
                     set: set.into(),
+                    required: [].into(),
                     op,
                     ordered,
                 }));

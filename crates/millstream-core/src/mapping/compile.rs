@@ -65,15 +65,16 @@ fn number(checked: Vec<Checked>, tables: &HashMap<Arc<str>, Table>) -> Vec<Mappe
                 .iter()
                 .filter(|(table, _)| *table == table_number)
                 .count();
-            let related = tables
-                .get(&mapping.table)
-                .is_some_and(|table| table.related);
+            let table = tables.get(&mapping.table);
+            let related = table.is_some_and(|table| table.related);
+            let required = table.map(required).unwrap_or_default();
             let shape = Arc::new(Shape {
                 table_number,
                 table: Arc::clone(&names[usize::from(table_number)]),
                 key_number,
                 key: Arc::clone(&keys[usize::from(key_number)].1),
                 set: columns(&mapping.set),
+                required,
                 op: mapping.op,
                 ordered: related || key_lists > 1,
             });
@@ -112,4 +113,13 @@ fn columns(bindings: &[Binding]) -> Arc<[Arc<str>]> {
         .iter()
         .map(|binding| Arc::clone(&binding.column))
         .collect()
+}
+
+/// The columns that an insert into the table must name.
+fn required(table: &Table) -> Arc<[Arc<str>]> {
+    let needed = table
+        .columns
+        .iter()
+        .filter(|column| column.required && !column.generated);
+    needed.map(|column| Arc::clone(&column.name)).collect()
 }

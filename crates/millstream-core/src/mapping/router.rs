@@ -49,15 +49,6 @@ impl Router {
         }
     }
 
-    /// Whether any mapping is for events of this type.
-    pub fn wants(&self, event_type: &str) -> bool {
-        self.exact.contains_key(event_type)
-            || self
-                .prefixes
-                .iter()
-                .any(|(prefix, _)| event_type.starts_with(&**prefix))
-    }
-
     /// What is to be done about an event. `handled` says that code handles its type too.
     ///
     /// Changes come in the order of the mappings. The same event gives the same plan, always.

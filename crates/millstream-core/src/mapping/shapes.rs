@@ -58,6 +58,7 @@ impl Shapes {
             key_number: full.key_number,
             key: Arc::clone(&full.key),
             set: full.set.iter().enumerate().filter_map(present).collect(),
+            required: Arc::clone(&full.required),
             op: full.op,
             ordered: full.ordered,
         }

@@ -35,6 +35,7 @@ fn table(columns: &str, unique: &[&str]) -> Table {
             },
             generated: kind.ends_with('='),
             required: kind.ends_with('!'),
+            bends: kind_name == "numeric",
         }
     };
     Table {

@@ -29,10 +29,8 @@ fn decode_slots(shard: &Shard, id: EntryId, slots: &Slots<'_>) -> Result<Decoded
     let sequence = Sequence {
         partition_key: slots::named(field::PARTITION_KEY, slots.partition_key, PartitionKey::new)?,
         entity_version: Some(slots::number(field::ENTITY_VERSION, slots.entity_version)?),
-        prev: match slots.prev {
-            Some(_) => Some(slots::named(field::PREV, slots.prev, EventId::new)?),
-            None => None,
-        },
+        // What is wrong with the event before this one is not this one's fault.
+        prev: slots::named(field::PREV, slots.prev, EventId::new).ok(),
     };
     Ok(Decoded { event, sequence })
 }

@@ -1,8 +1,11 @@
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use tracing::error;
+
 use millstream_core::clock::Clock;
-use millstream_core::delivery::{Content, Delivery};
+use millstream_core::delivery::{Content, Delivery, Reason, Undecodable};
 use millstream_core::entry::{Entry, EntryId};
 use millstream_core::lease::{Checkpoint, Feed};
 use millstream_core::mapping::Router;
@@ -31,7 +34,32 @@ pub(super) struct Judged {
 }
 
 impl Judge {
+    /// A panic in here would come again with every read: the entry is parked, for a person to look
+    /// at, like one that cannot be decoded.
     pub(super) fn judge(&self, feed: &Feed, entry: Entry) -> Judged {
+        let kept = entry.clone();
+        catch_unwind(AssertUnwindSafe(|| self.decide(feed, entry))).unwrap_or_else(|_| {
+            error!(%feed, entry = %kept.id, "decoding or mapping an entry panicked");
+            let undecodable = Undecodable {
+                reason: Reason::new("decoding or mapping it panicked: this is a bug"),
+                id: read_id(&kept, wire::field::EVENT_ID),
+                event_type: None,
+                tenant: None,
+                key: None,
+                source: None,
+            };
+            Judged {
+                at: Checkpoint {
+                    at: kept.id,
+                    event_id: undecodable.id.clone(),
+                },
+                prev: None,
+                delivery: Some(self.delivery(kept, Content::Undecodable(Box::new(undecodable)))),
+            }
+        })
+    }
+
+    fn decide(&self, feed: &Feed, entry: Entry) -> Judged {
         if matches!(feed, Feed::Owned(_)) && !wire::is_for(&entry, &self.application) {
             return passed_over(&entry);
         }
@@ -76,23 +104,24 @@ impl Judge {
     }
 
     fn delivery(&self, entry: Entry, content: Content) -> Delivery {
-        Delivery::from((entry, self.clock.now(), content))
+        Delivery::new(entry, self.clock.now(), content)
     }
 }
 
 fn passed_over(entry: &Entry) -> Judged {
-    let read = |name| {
-        let text = std::str::from_utf8(entry.fields.get(name)?).ok()?;
-        EventId::new(text).ok()
-    };
     Judged {
         at: Checkpoint {
             at: entry.id,
-            event_id: read(wire::field::EVENT_ID),
+            event_id: read_id(entry, wire::field::EVENT_ID),
         },
-        prev: read(wire::field::PREV),
+        prev: read_id(entry, wire::field::PREV),
         delivery: None,
     }
+}
+
+fn read_id(entry: &Entry, field: &str) -> Option<EventId> {
+    let text = std::str::from_utf8(entry.fields.get(field)?).ok()?;
+    EventId::new(text).ok()
 }
 
 /// Why an entry cannot be what comes next.

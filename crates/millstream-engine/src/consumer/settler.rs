@@ -118,8 +118,14 @@ impl Settler {
                 let blocked = applied.counts.get(Outcome::Blocked);
                 warn!(feed = %self.lease.feed, dead, blocked, "events parked: see `millstream dead-letters list`");
             }
-            self.handle
-                .update(|status| status.counts.merge(&applied.counts));
+            if applied.repeated > 0 {
+                let repeated = applied.repeated;
+                info!(feed = %self.lease.feed, repeated, "events arrived that were settled before");
+            }
+            self.handle.update(|status| {
+                status.counts.merge(&applied.counts);
+                status.repeated += applied.repeated;
+            });
         }
         self.handle
             .update_feed(&self.lease.feed, |feed| feed.at = self.committed.at);

@@ -4,6 +4,7 @@ use tracing::{debug, info};
 
 use millstream_core::entry::{Entry, EntryId, Shard};
 use millstream_core::error::Error;
+use millstream_core::lease::Checkpoint;
 use millstream_core::log::{Appended, Log, ReadLimit};
 use millstream_core::outbox::{Outbox, OutboxRow};
 use millstream_core::wire;
@@ -18,7 +19,7 @@ pub(super) struct Sender {
     pub(super) log: Arc<dyn Log>,
     pub(super) shard: Shard,
     /// The last numbered row.
-    pub(super) top: EntryId,
+    pub(super) top: Checkpoint,
     /// The last entry known to be in the stream; none until it has been looked at.
     pub(super) appended: Option<EntryId>,
 }
@@ -30,6 +31,8 @@ pub(super) enum Divergence {
     Ahead { found: EntryId, top: EntryId },
     #[error("the last entry {found} is not the event that has this number in the outbox")]
     Foreign { found: EntryId },
+    #[error("the outbox does not hold the event that comes after {after}, though it was numbered")]
+    Missing { after: EntryId },
 }
 
 /// What came of a step.
@@ -44,20 +47,18 @@ pub(super) enum Step {
 impl Sender {
     /// Whether numbered rows may be missing in the stream.
     pub(super) fn is_behind(&self) -> bool {
-        self.appended.is_none_or(|appended| appended < self.top)
+        self.appended.is_none_or(|appended| appended < self.top.at)
     }
 
     /// Appends rows that were just numbered, if they follow what is in the stream; otherwise they
     /// are left to [`catch_up`](Self::catch_up).
     pub(super) async fn send(&mut self, rows: &[OutboxRow]) -> Result<Step, Error> {
-        let before = self.top;
-        if let Some(last) = rows.last() {
-            self.top = last.at;
+        match (self.appended, rows.first()) {
+            (Some(appended), Some(first)) if follows(appended, first.at) => {
+                self.append(appended, rows).await
+            }
+            _ => Ok(Step::Sent(0)),
         }
-        if self.appended != Some(before) {
-            return Ok(Step::Sent(0));
-        }
-        self.append(before, rows).await
     }
 
     /// Appends what is numbered and not in the stream yet.
@@ -76,7 +77,7 @@ impl Sender {
                 .numbered(&self.shard, after, CATCH_UP_MAX)
                 .await?;
             if rows.is_empty() {
-                break;
+                return Ok(Step::Diverged(Divergence::Missing { after }));
             }
             match self.append(after, &rows).await? {
                 Step::Sent(more) => sent += more,
@@ -87,6 +88,14 @@ impl Sender {
     }
 
     async fn append(&mut self, after: EntryId, rows: &[OutboxRow]) -> Result<Step, Error> {
+        // The log compares the last id alone; that nothing is left out is ours to see to.
+        let mut last = after;
+        for row in rows {
+            if !follows(last, row.at) {
+                return Ok(Step::Diverged(Divergence::Missing { after: last }));
+            }
+            last = row.at;
+        }
         let entries: Vec<Entry> = rows
             .iter()
             .map(|row| wire::encode_owned(row, &self.shard.owner))
@@ -115,11 +124,9 @@ impl Sender {
     /// Looks whether the stream is a prefix of what it should be, and where it ends.
     pub(super) async fn judge(&mut self) -> Result<Result<EntryId, Divergence>, Error> {
         let found = self.log.describe(&self.shard).await?.last;
-        if found > self.top {
-            return Ok(Err(Divergence::Ahead {
-                found,
-                top: self.top,
-            }));
+        let top = self.top.at;
+        if found > top {
+            return Ok(Err(Divergence::Ahead { found, top }));
         }
         if found > EntryId::ZERO && !self.is_ours(found).await? {
             return Ok(Err(Divergence::Foreign { found }));
@@ -134,8 +141,13 @@ impl Sender {
     /// Whether the last entry carries the event that has its number in the outbox. A trimmed entry
     /// is not looked at; the number alone must do.
     async fn is_ours(&self, last: EntryId) -> Result<bool, Error> {
-        let Some(row) = self.outbox.checkpoint_at(&self.shard, last).await? else {
-            return Ok(false);
+        let row = if last == self.top.at {
+            self.top.clone()
+        } else {
+            match self.outbox.checkpoint_at(&self.shard, last).await? {
+                Some(row) => row,
+                None => return Ok(false),
+            }
         };
         let before = EntryId::new(last.high, last.low - 1);
         let limit = ReadLimit { count: 1, bytes: 1 };
@@ -151,4 +163,9 @@ impl Sender {
             None => true,
         })
     }
+}
+
+/// Whether `next` is the number after `last`.
+fn follows(last: EntryId, next: EntryId) -> bool {
+    next.low == last.low + 1 && (next.high == last.high || last == EntryId::ZERO)
 }

@@ -82,7 +82,7 @@ impl StreamRelay {
                 outbox: self.outbox.clone(),
                 log: self.log.clone(),
                 shard: shard.clone(),
-                top: lease.checkpoint.at,
+                top: lease.checkpoint.clone(),
                 appended: None,
             }),
             Feed::Shared(_) => None,
@@ -117,7 +117,7 @@ impl StreamRelay {
             }
             return Ok(());
         }
-        self.raise(&rows);
+        self.raise(senders, &rows);
         let mut by_shard: Vec<Vec<OutboxRow>> = senders.iter().map(|_| Vec::new()).collect();
         for row in rows {
             by_shard[usize::from(row.shard)].push(row);
@@ -131,16 +131,19 @@ impl StreamRelay {
         Ok(())
     }
 
-    /// Follows in memory what numbering has done in the database.
-    fn raise(&mut self, rows: &[OutboxRow]) {
+    /// Follows in memory what numbering has done in the database, for all shards before anything is
+    /// appended to one: whatever fails then is caught up with.
+    fn raise(&mut self, senders: &mut [Sender], rows: &[OutboxRow]) {
         for row in rows {
             let id = std::str::from_utf8(&row.event_id)
                 .ok()
                 .and_then(|id| EventId::new(id).ok());
-            self.leases[usize::from(row.shard)].checkpoint = Checkpoint {
+            let top = Checkpoint {
                 at: row.at,
                 event_id: id,
             };
+            senders[usize::from(row.shard)].top = top.clone();
+            self.leases[usize::from(row.shard)].checkpoint = top;
         }
     }
 
@@ -149,7 +152,7 @@ impl StreamRelay {
         for (lease, sender) in self.leases.iter_mut().zip(senders) {
             match self.outbox.checkpoint(lease).await? {
                 Some(checkpoint) => {
-                    sender.top = checkpoint.at;
+                    sender.top = checkpoint.clone();
                     lease.checkpoint = checkpoint;
                 }
                 None => return Ok(false),

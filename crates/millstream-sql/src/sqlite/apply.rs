@@ -8,9 +8,10 @@ use millstream_core::delivery::{Content, Delivery, Outcome, Plan, Reason};
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::event::Event;
 use millstream_core::fold::fold;
-use millstream_core::lease::{Feed, Lease};
-use millstream_core::name::{PartitionKey, TenantId};
+use millstream_core::lease::{Checkpoint, Feed, Lease};
+use millstream_core::name::{AppName, EventId, PartitionKey, TenantId};
 use millstream_core::store::{Applied, Batch};
+use millstream_core::wire::SOURCE_DEFAULT;
 
 use crate::sqlite::database::{Options, while_doing};
 use crate::sqlite::handler::{Handler, Lent};
@@ -25,29 +26,69 @@ pub(super) fn apply(
     lease: &Lease,
     batch: &Batch,
 ) -> Result<Applied, Error> {
-    match attempt(db, options, lease, batch, Search::None) {
-        Err(Failure::Event(_)) => {}
-        Err(Failure::Whole(error)) => return Err(error),
-        Ok(applied) => return Ok(applied),
+    let result = match attempt(db, options, lease, batch, Search::None) {
+        Err(Failure::Event(_)) => attempt(db, options, lease, batch, Search::Halves),
+        result => result,
+    };
+    match result {
+        Ok(applied) => Ok(applied),
+        Err(Failure::Commit(error)) => apply_apart(db, options, lease, batch, error),
+        Err(Failure::Whole(error) | Failure::Event(error)) => Err(error),
     }
-    attempt(db, options, lease, batch, Search::Halves).map_err(|failure| match failure {
-        Failure::Whole(error) | Failure::Event(error) => error,
-    })
+}
+
+/// Settles the halves of a batch in transactions of their own, down to the event whose commit fails.
+///
+/// Only the commit looks at deferred foreign keys, so no savepoint finds that event.
+fn apply_apart(
+    db: &mut rusqlite::Connection,
+    options: &Options,
+    lease: &Lease,
+    batch: &Batch,
+    error: Error,
+) -> Result<Applied, Error> {
+    let (left, right) = batch.deliveries.split_at(batch.deliveries.len() / 2);
+    let Some(last) = left.last() else {
+        let parked = attempt(db, options, lease, batch, Search::Park(&error));
+        return parked.map_err(|failure| match failure {
+            Failure::Whole(error) | Failure::Event(error) | Failure::Commit(error) => error,
+        });
+    };
+    let middle = Checkpoint {
+        at: last.entry,
+        event_id: last.event_id().cloned(),
+    };
+    let half = |from: &Checkpoint, to: &Checkpoint, deliveries: &[Delivery]| Batch {
+        from: from.clone(),
+        to: to.clone(),
+        deliveries: deliveries.into(),
+        applied_at: batch.applied_at,
+    };
+    let mut applied = apply(db, options, lease, &half(&batch.from, &middle, left))?;
+    let more = apply(db, options, lease, &half(&middle, &batch.to, right))?;
+    applied.counts.merge(&more.counts);
+    applied.repeated += more.repeated;
+    applied.took += more.took;
+    Ok(applied)
 }
 
 /// What to do when an event fails.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Search {
+#[derive(Clone, Copy)]
+enum Search<'a> {
     /// Give up the transaction. The usual case needs no savepoints.
     None,
     /// Go back to the savepoint and settle each half for itself.
     Halves,
+    /// It did: park the one event of the batch for this reason.
+    Park(&'a Error),
 }
 
 /// Whose error it is.
 enum Failure {
     /// One event's; the others can be settled without it.
     Event(Error),
+    /// One event's, but only the commit said so.
+    Commit(Error),
     /// Everybody's: the transaction is given up.
     Whole(Error),
 }
@@ -78,7 +119,7 @@ fn attempt(
     options: &Options,
     lease: &Lease,
     batch: &Batch,
-    search: Search,
+    search: Search<'_>,
 ) -> Result<Applied, Failure> {
     let failed = while_doing("apply a batch");
     let lent = Lent::default();
@@ -108,12 +149,20 @@ fn attempt(
             settling.endings = endings;
         }
         Search::Halves => settling.settle(&items).map_err(Failure::Whole)?,
+        Search::Park(error) => {
+            for item in &items {
+                settling.park(item.delivery, error);
+            }
+        }
     }
 
     let endings = settling.endings;
     let mut applied = record(&tx, options, lease, shard, batch, &endings)
         .map_err(|error| Failure::Whole(bookkeeping(error)))?;
-    tx.commit().map_err(|error| Failure::Whole(failed(error)))?;
+    tx.commit().map_err(|error| match failed(error) {
+        error if error.kind().is_of_one_event() => Failure::Commit(error),
+        error => Failure::Whole(error),
+    })?;
     applied.took = begun.elapsed();
     Ok(applied)
 }
@@ -168,7 +217,10 @@ fn record(
 /// Source, tenant and key: what stays in order behind a parked event.
 type Key = (Box<str>, TenantId, PartitionKey);
 
-/// A delivery, and whether its event was settled before, or stands earlier in the batch.
+/// Source, tenant and id: what an event of the shared stream is known by.
+type Identity<'a> = (&'a AppName, &'a TenantId, &'a EventId);
+
+/// A delivery, and whether it was settled before.
 #[derive(Clone, Copy)]
 struct Item<'a> {
     delivery: &'a Delivery,
@@ -185,6 +237,8 @@ struct Settling<'a> {
     any_parked: bool,
     /// Keys that were looked up.
     known: HashMap<Key, bool>,
+    /// Events of the shared stream that were processed in this batch.
+    processed: HashSet<Identity<'a>>,
     /// How the deliveries so far ended.
     endings: Vec<Ending>,
 }
@@ -204,6 +258,7 @@ impl<'a> Settling<'a> {
             lent,
             any_parked,
             known: HashMap::new(),
+            processed: HashSet::new(),
             endings: Vec::new(),
         })
     }
@@ -224,7 +279,7 @@ impl<'a> Settling<'a> {
                 self.endings.append(&mut endings);
                 Ok(())
             }
-            Err(Failure::Whole(error)) => Err(error),
+            Err(Failure::Whole(error) | Failure::Commit(error)) => Err(error),
             Err(Failure::Event(error)) => {
                 if self.tx.is_autocommit() {
                     return Err(Error::with_source(
@@ -267,9 +322,13 @@ impl<'a> Settling<'a> {
     fn try_range(&mut self, range: &[Item<'a>]) -> Result<Vec<Ending>, Failure> {
         let mut endings = Vec::with_capacity(range.len());
         let mut parked_here = HashSet::new();
+        let mut processed_here = HashSet::new();
         let mut changes: Vec<&'a Change> = Vec::with_capacity(range.len());
         for &Item { delivery, repeated } in range {
-            if repeated {
+            let identity = self.identity(delivery);
+            let again =
+                |identity| self.processed.contains(identity) || processed_here.contains(identity);
+            if repeated || identity.as_ref().is_some_and(again) {
                 endings.push(Ending::Repeated);
                 continue;
             }
@@ -290,6 +349,7 @@ impl<'a> Settling<'a> {
                 Content::Event {
                     plan: Plan::Skip, ..
                 } => {
+                    processed_here.extend(identity);
                     endings.push(Ending::Settled(Outcome::Skipped));
                     continue;
                 }
@@ -308,6 +368,7 @@ impl<'a> Settling<'a> {
                         self.write(&std::mem::take(&mut changes))?;
                         self.handle(event)?;
                     }
+                    processed_here.extend(identity);
                     endings.push(Ending::Settled(Outcome::Applied));
                     continue;
                 }
@@ -318,6 +379,7 @@ impl<'a> Settling<'a> {
         self.write(&changes)?;
         self.known
             .extend(parked_here.into_iter().map(|key| (key, true)));
+        self.processed.extend(processed_here);
         Ok(endings)
     }
 
@@ -357,11 +419,21 @@ impl<'a> Settling<'a> {
         Ok(parked)
     }
 
+    /// On an owned stream the checkpoint has answered whether an event was settled.
+    fn identity(&self, delivery: &'a Delivery) -> Option<Identity<'a>> {
+        match (&self.lease.feed, &delivery.content) {
+            (Feed::Shared(_), Content::Event { event, .. }) => {
+                Some((&event.source, &event.tenant, &event.id))
+            }
+            _ => None,
+        }
+    }
+
     fn key(&self, delivery: &Delivery) -> Option<Key> {
         let (tenant, key) = delivery.key()?;
         let source = match &self.lease.feed {
             Feed::Owned(shard) => shard.owner.as_str(),
-            Feed::Shared(_) => inbox::source(delivery)?,
+            Feed::Shared(_) => inbox::source(delivery).unwrap_or(SOURCE_DEFAULT),
         };
         Some((source.into(), tenant.clone(), key.clone()))
     }

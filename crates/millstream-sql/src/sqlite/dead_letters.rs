@@ -8,6 +8,7 @@ use millstream_core::error::Error;
 use millstream_core::lease::Feed;
 use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
+use millstream_core::wire::SOURCE_DEFAULT;
 
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
@@ -37,7 +38,7 @@ impl Parked<'_> {
         };
         let source = match feed {
             Feed::Owned(shard) => Some(shard.owner.as_str()),
-            Feed::Shared(_) => source(delivery),
+            Feed::Shared(_) => Some(source(delivery).unwrap_or(SOURCE_DEFAULT)),
         };
         let (tenant, key) = delivery.key().unzip();
         // A blocked event was not tried.

@@ -85,8 +85,10 @@ pub(super) fn source(delivery: &Delivery) -> Option<&str> {
     }
 }
 
-/// Which deliveries of the shared stream need not be applied: the entry itself or an event with the
-/// same source and id is in the inbox, or stands earlier among them.
+/// Which deliveries of the shared stream need not be applied: their entry is in the inbox, or stands
+/// earlier among them, or an event with the same source, tenant and id was processed.
+///
+/// One that is dead is no reason: it may have been published again because it was.
 pub(super) fn repeated(
     tx: &rusqlite::Transaction<'_>,
     prefix: &Prefix,
@@ -103,12 +105,14 @@ pub(super) fn repeated(
     let mut by_event = tx
         .prepare_cached(&prefix.sql(
             "SELECT EXISTS (SELECT 1 FROM ~millstream_inbox
-                            WHERE event_id = ?1 AND shard = ?2 AND source_application IS ?3)",
+                            WHERE event_id = ?1 AND shard = ?2 AND source_application IS ?3
+                              AND tenant_id IS ?4
+                              AND outcome IN ('applied', 'superseded', 'skipped'))",
         ))
         .map_err(&failed)?;
 
     let mut repeated = Vec::with_capacity(deliveries.len());
-    let (mut entries, mut events) = (HashSet::new(), HashSet::new());
+    let mut entries = HashSet::new();
     for delivery in deliveries {
         let entry = delivery.entry;
         let mut known = !entries.insert(entry)
@@ -118,13 +122,11 @@ pub(super) fn repeated(
                     |row| row.get(0),
                 )
                 .map_err(&failed)?;
-        if let Some(id) = delivery.event_id() {
-            let source = source(delivery);
-            known = known
-                || !events.insert((id, source))
-                || by_event
-                    .query_row((id.as_str(), shard, source), |row| row.get(0))
-                    .map_err(&failed)?;
+        if let (false, Content::Event { event, .. }) = (known, &delivery.content) {
+            let (id, source) = (event.id.as_str(), event.source.as_str());
+            known = by_event
+                .query_row((id, shard, source, event.tenant.as_str()), |row| row.get(0))
+                .map_err(&failed)?;
         }
         repeated.push(known);
     }

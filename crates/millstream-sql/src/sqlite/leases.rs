@@ -10,7 +10,7 @@ use millstream_core::name::{AppName, DatabaseId, EventId, InstanceId, StreamName
 
 use crate::identifier::Prefix;
 use crate::sqlite::database::{Database, while_doing};
-use crate::sqlite::migrate::meta;
+use crate::sqlite::migrate::{self, TABLES_VERSION, meta};
 
 #[async_trait]
 impl Leases for Database {
@@ -20,7 +20,7 @@ impl Leases for Database {
                 Error::new(
                     ErrorKind::Misconfigured,
                     format!(
-                        "{}: our tables are missing: run `millstream migrate`",
+                        "{}: our tables are missing or older: run `millstream migrate`",
                         options.sqlite.location
                     ),
                 )
@@ -32,6 +32,11 @@ impl Leases for Database {
             };
             let unreadable =
                 |error| Error::with_source(ErrorKind::Misconfigured, "our meta table", error);
+            // An older program must not write into newer tables, nor a newer one into older.
+            match migrate::version(db, &options.prefix)? {
+                TABLES_VERSION => {}
+                _ => return Err(hint()),
+            }
             let identity = Identity {
                 database: DatabaseId::new(read("database")?).map_err(unreadable)?,
                 application: AppName::new(read("application")?).map_err(unreadable)?,

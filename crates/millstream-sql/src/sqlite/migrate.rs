@@ -86,7 +86,7 @@ pub fn pending(db: &rusqlite::Connection, prefix: &Prefix) -> Result<Vec<String>
 }
 
 /// The version of the tables that are there; 0 if there are none.
-fn version(db: &rusqlite::Connection, prefix: &Prefix) -> Result<u32, Error> {
+pub(super) fn version(db: &rusqlite::Connection, prefix: &Prefix) -> Result<u32, Error> {
     let failed = while_doing("look for our tables");
     let exists: bool = db
         .query_row(

@@ -46,7 +46,9 @@ impl Outbox for Database {
         self.read(move |db, options| {
             let failed = while_doing("read numbered events");
             let tx = db.transaction().map_err(&failed)?;
-            let mut prev = event_at(&tx, options, &shard, after).map_err(&failed)?;
+            let mut prev = event_at(&tx, options, &shard, after)
+                .map_err(&failed)?
+                .and_then(|id| readable(&id));
             let mut query = tx
                 .prepare_cached(&options.prefix.sql(&format!(
                     "SELECT {COLUMNS}, generation, seq FROM ~outbox
@@ -75,7 +77,7 @@ impl Outbox for Database {
                 let mut row = read_row(row, 0).map_err(&failed)?;
                 row.shard = shard.number;
                 row.at = at;
-                row.prev = prev.replace(row.event_id.clone());
+                row.prev = std::mem::replace(&mut prev, readable(&row.event_id));
                 bytes += byte_len(&row);
                 rows.push(row);
                 if bytes >= BYTES_MAX {
@@ -309,7 +311,12 @@ fn event_at(
     .optional()
 }
 
-/// A damaged id counts as none; the table's own checks do not let one in.
+/// An id as the event after it names it; none if nobody could read that.
+fn readable(id: &Bytes) -> Option<Bytes> {
+    event_id(id).map(|_| id.clone())
+}
+
+/// A damaged id counts as none: SQLite does not check that text is UTF-8.
 fn event_id(id: &[u8]) -> Option<EventId> {
     EventId::new(std::str::from_utf8(id).ok()?).ok()
 }

@@ -1,7 +1,7 @@
 use rusqlite::named_params;
 use uuid::Uuid;
 
-use millstream_core::error::Error;
+use millstream_core::error::{Error, ErrorKind};
 use millstream_core::name::{EventId, PartitionKey, StreamName};
 use millstream_core::outbox::NewEvent;
 
@@ -15,33 +15,43 @@ use crate::sqlite::database::while_doing;
 ///
 /// # Errors
 ///
-/// [`Conflict`](millstream_core::error::ErrorKind::Conflict) when an event with this id is in the
-/// outbox already, [`Invalid`](millstream_core::error::ErrorKind::Invalid) when a field is too long,
-/// [`Misconfigured`](millstream_core::error::ErrorKind::Misconfigured) when our tables are missing.
+/// [`Conflict`](ErrorKind::Conflict) when an event with this id is in the
+/// outbox already, [`Invalid`](ErrorKind::Invalid) when a field is too long,
+/// [`Misconfigured`](ErrorKind::Misconfigured) when our tables are missing.
 pub fn publish(
     transaction: &rusqlite::Transaction<'_>,
     prefix: &Prefix,
     stream: Option<&StreamName>,
     event: &NewEvent,
 ) -> Result<EventId, Error> {
-    let (id, _) = insert(transaction, prefix, stream, event, "")?;
-    Ok(id)
+    match insert(transaction, prefix, stream, event)? {
+        (id, true) => Ok(id),
+        (id, false) => {
+            let text = format!("the event {id} was sent already");
+            Err(Error::new(ErrorKind::Conflict, text))
+        }
+    }
 }
 
-/// Writes an event unless one with its id is there, and says whether it was new.
+/// Writes an event unless one with its id is there, sent or not, and says whether it was new.
 pub(super) fn publish_once(
     transaction: &rusqlite::Transaction<'_>,
     prefix: &Prefix,
     stream: Option<&StreamName>,
     event: &NewEvent,
 ) -> Result<bool, Error> {
-    let (_, new) = insert(
-        transaction,
-        prefix,
-        stream,
-        event,
-        "ON CONFLICT (event_id) DO NOTHING",
-    )?;
+    if let Some(id) = &event.id {
+        let known: bool = transaction
+            .prepare_cached(
+                &prefix.sql("SELECT EXISTS (SELECT 1 FROM ~outbox WHERE event_id = ?1)"),
+            )
+            .and_then(|mut query| query.query_row([id.as_str()], |row| row.get(0)))
+            .map_err(while_doing("look into the outbox"))?;
+        if known {
+            return Ok(false);
+        }
+    }
+    let (_, new) = insert(transaction, prefix, stream, event)?;
     Ok(new)
 }
 
@@ -50,21 +60,17 @@ fn insert(
     prefix: &Prefix,
     stream: Option<&StreamName>,
     event: &NewEvent,
-    on_conflict: &str,
 ) -> Result<(EventId, bool), Error> {
     let id = event.id.clone().unwrap_or_else(|| {
         EventId::new(Uuid::now_v7().to_string()).expect("a UUID is a valid event id")
     });
-    let sql = format!(
-        "INSERT INTO ~outbox
+    let sql = "INSERT INTO ~outbox
            (event_id, stream, event_type, tenant_id, entity_id, event_data, target_application,
             partition_key, version, published_by, metadata, occurred_at)
          VALUES (:id, :stream, :type, :tenant, :entity, :data, :target, :key, :version, :by,
-                 :metadata, coalesce(:occurred_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')))
-         {on_conflict}"
-    );
+                 :metadata, coalesce(:occurred_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')))";
     let inserted = transaction
-        .prepare_cached(&prefix.sql(&sql))
+        .prepare_cached(&prefix.sql(sql))
         .and_then(|mut statement| {
             statement.execute(named_params! {
                 ":id": id.as_str(),

@@ -104,7 +104,8 @@ CREATE TABLE ~outbox (
   generation         INTEGER,
   seq                INTEGER,
   CONSTRAINT "event_id has 1 to 255 bytes"
-    CHECK (length(CAST(event_id AS BLOB)) BETWEEN 1 AND 255 AND instr(event_id, char(0)) = 0),
+    CHECK (typeof(event_id) = 'text' AND length(CAST(event_id AS BLOB)) BETWEEN 1 AND 255
+      AND instr(event_id, char(0)) = 0),
   CONSTRAINT "event_type has 1 to 255 bytes"
     CHECK (length(CAST(event_type AS BLOB)) BETWEEN 1 AND 255 AND instr(event_type, char(0)) = 0),
   CONSTRAINT "tenant_id has 1 to 255 bytes"
@@ -120,18 +121,39 @@ CREATE TABLE ~outbox (
   CONSTRAINT "metadata is one JSON object of at most 65536 bytes"
     CHECK (typeof(metadata) = 'text' AND length(CAST(metadata AS BLOB)) <= 65536
       AND CASE json_valid(metadata) WHEN 1 THEN json_type(metadata) = 'object' ELSE 0 END),
-  CONSTRAINT "target_application, version, published_by and occurred_at have at most 1024 bytes"
-    CHECK (length(CAST(target_application AS BLOB)) <= 1024
-      AND length(CAST(version AS BLOB)) <= 1024
-      AND length(CAST(published_by AS BLOB)) <= 1024
-      AND length(CAST(occurred_at AS BLOB)) <= 1024)
+  CONSTRAINT "target_application is *, or names of letters, digits and -_.: joined by commas"
+    CHECK (length(CAST(target_application AS BLOB)) BETWEEN 1 AND 1024
+      AND target_application NOT GLOB '*[^-A-Za-z0-9_.:,*]*'
+      AND instr(',' || target_application || ',', ',,') = 0),
+  CONSTRAINT "version, published_by and occurred_at have 1 to 255 bytes"
+    CHECK (length(CAST(version AS BLOB)) BETWEEN 1 AND 255 AND instr(version, char(0)) = 0
+      AND length(CAST(published_by AS BLOB)) BETWEEN 1 AND 255 AND instr(published_by, char(0)) = 0
+      AND length(CAST(occurred_at AS BLOB)) BETWEEN 1 AND 255 AND instr(occurred_at, char(0)) = 0)
 );
 
 CREATE INDEX ~outbox_unsent ON ~outbox (stream, id) WHERE seq IS NULL;
 CREATE UNIQUE INDEX ~outbox_sent ON ~outbox (stream, shard, generation, seq) WHERE seq IS NOT NULL;
 
+-- An event that was numbered belongs to the stream: it can be neither changed nor taken back, and the
+-- same event again changes nothing. Rows are numbered in the order of their ids, so those are drawn by
+-- the table alone; before the insert, an id that is yet to be drawn shows as null or -1.
+CREATE TRIGGER ~outbox_insert BEFORE INSERT ON ~outbox
+BEGIN
+  SELECT RAISE(ABORT, 'outbox: id, shard, generation, seq and entity_version are not for applications to set')
+    WHERE coalesce(NEW.id, -1) <> -1 OR NEW.shard IS NOT NULL OR NEW.generation IS NOT NULL
+      OR NEW.seq IS NOT NULL OR NEW.entity_version IS NOT NULL;
+  SELECT CASE
+      WHEN event_type = NEW.event_type AND tenant_id = NEW.tenant_id
+        AND entity_id = NEW.entity_id AND event_data = NEW.event_data
+      THEN RAISE(IGNORE)
+      ELSE RAISE(ABORT, 'outbox: another event with this event_id was sent already')
+    END
+    FROM ~outbox WHERE event_id = NEW.event_id AND seq IS NOT NULL;
+END;
+
 CREATE TRIGGER ~outbox_number AFTER INSERT ON ~outbox
 BEGIN
+  SELECT RAISE(ABORT, 'outbox: id is not for applications to set') WHERE NEW.id < 1;
   INSERT INTO ~millstream_keys (tenant_id, partition_key, version)
     VALUES (NEW.tenant_id, coalesce(NEW.partition_key, NEW.entity_id), 1)
     ON CONFLICT (tenant_id, partition_key) DO UPDATE SET version = version + 1;
@@ -141,9 +163,18 @@ BEGIN
     entity_version = (
       SELECT version FROM ~millstream_keys
       WHERE tenant_id = NEW.tenant_id AND partition_key = coalesce(NEW.partition_key, NEW.entity_id)
-    ),
-    shard = NULL, generation = NULL, seq = NULL
+    )
     WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER ~outbox_update BEFORE UPDATE ON ~outbox WHEN OLD.seq IS NOT NULL
+BEGIN
+  SELECT RAISE(ABORT, 'outbox: an event that was sent cannot be changed');
+END;
+
+CREATE TRIGGER ~outbox_delete BEFORE DELETE ON ~outbox WHEN OLD.seq IS NOT NULL
+BEGIN
+  SELECT RAISE(ABORT, 'outbox: an event that was sent is kept as long as its stream');
 END;
 
 -- One branch a status, so that the few failed and pending ones are found without reading the rest.

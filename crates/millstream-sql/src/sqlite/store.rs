@@ -16,10 +16,10 @@ use crate::sqlite::{apply, dead_letters, tables};
 impl Store for Database {
     async fn tables(&self, names: &[Arc<str>]) -> Result<Vec<Option<Table>>, Error> {
         let names = names.to_vec();
-        self.read(move |db, _| {
+        self.read(move |db, options| {
             names
                 .iter()
-                .map(|name| tables::describe(db, name))
+                .map(|name| tables::describe(db, &options.prefix, name))
                 .collect()
         })
         .await

@@ -7,14 +7,19 @@ use millstream_core::error::Error;
 use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
+use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
 
 /// Describes a table; none if there is no table of this name. Views are not written to.
-pub(super) fn describe(db: &rusqlite::Connection, name: &str) -> Result<Option<Table>, Error> {
-    read(db, name).map_err(while_doing("describe a table"))
+pub(super) fn describe(
+    db: &rusqlite::Connection,
+    prefix: &Prefix,
+    name: &str,
+) -> Result<Option<Table>, Error> {
+    read(db, prefix, name).map_err(while_doing("describe a table"))
 }
 
-fn read(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<Option<Table>> {
+fn read(db: &rusqlite::Connection, prefix: &Prefix, name: &str) -> rusqlite::Result<Option<Table>> {
     let exists: bool = db.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)",
         [name],
@@ -39,10 +44,12 @@ fn read(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<Option<Table>
         if key_position > 0 {
             primary.push((key_position, column.clone()));
         }
-        if bends(&declared) {
+        let bends = bends(&declared);
+        if bends {
             bending.insert(column.clone());
         }
         columns.push(Column {
+            bends,
             kind: kind(&declared),
             generated: row.get::<_, i64>(5)? != 0,
             required: row.get::<_, bool>(2)? && !row.get::<_, bool>(3)?,
@@ -89,22 +96,24 @@ fn read(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<Option<Table>
     Ok(Some(Table {
         columns,
         unique,
-        related: folded || is_related(db, name)?,
+        related: folded || is_related(db, prefix, name)?,
     }))
 }
 
-/// Whether a change of the table may reach other rows: by a trigger, by a foreign key either way, or
-/// by a constraint with `ON CONFLICT REPLACE`. Whoever only mentions that word is taken for one.
-fn is_related(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<bool> {
+/// Whether a change of the table may reach other rows, or be reached by them: by a trigger, by a
+/// foreign key either way, or by a constraint with `ON CONFLICT REPLACE`. Whoever only mentions that
+/// word is taken for one. So is every table where any trigger is: what it writes to, by way of views
+/// and other triggers, is not ours to follow.
+fn is_related(db: &rusqlite::Connection, prefix: &Prefix, name: &str) -> rusqlite::Result<bool> {
     db.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema
-                        WHERE type = 'trigger' AND lower(tbl_name) = lower(?1))
+                        WHERE type = 'trigger' AND tbl_name <> ?2)
              OR EXISTS (SELECT 1 FROM sqlite_schema t, pragma_foreign_key_list(t.name) f
                         WHERE t.type = 'table'
                           AND (lower(t.name) = lower(?1) OR lower(f.\"table\") = lower(?1)))
              OR EXISTS (SELECT 1 FROM sqlite_schema
                         WHERE type = 'table' AND name = ?1 AND sql LIKE '%REPLACE%')",
-        [name],
+        [name, &prefix.sql("~outbox")],
         |row| row.get(0),
     )
 }
@@ -171,7 +180,9 @@ mod tests {
              CREATE UNIQUE INDEX some ON employees (manager) WHERE manager IS NOT NULL;",
         )
         .unwrap();
-        let table = describe(&db, "employees").unwrap().unwrap();
+        let table = describe(&db, &Prefix::default(), "employees")
+            .unwrap()
+            .unwrap();
         let show = |column: &Column| {
             format!(
                 "{} {:?} {} {}",
@@ -192,7 +203,7 @@ mod tests {
         let unique: Vec<String> = table.unique.iter().map(|key| key.join(",")).collect();
         assert_eq!(unique, ["tenant_id,user_id", "email"]);
         assert!(!table.related);
-        assert_eq!(describe(&db, "nowhere").unwrap(), None);
+        assert_eq!(describe(&db, &Prefix::default(), "nowhere").unwrap(), None);
     }
 
     #[test]
@@ -201,8 +212,6 @@ mod tests {
         db.execute_batch(
             "CREATE TABLE parent (id TEXT PRIMARY KEY);
              CREATE TABLE child (id TEXT PRIMARY KEY, parent TEXT REFERENCES Parent);
-             CREATE TABLE audited (id TEXT PRIMARY KEY);
-             CREATE TRIGGER audit AFTER DELETE ON audited BEGIN SELECT 1; END;
              CREATE TABLE folded (id TEXT COLLATE NOCASE PRIMARY KEY);
              CREATE TABLE bent (id NUMERIC PRIMARY KEY);
              CREATE TABLE replaced (id TEXT PRIMARY KEY, x TEXT UNIQUE ON CONFLICT REPLACE);
@@ -213,7 +222,6 @@ mod tests {
         for (name, related) in [
             ("parent", true),
             ("child", true),
-            ("audited", true),
             ("folded", true),
             ("bent", true),
             ("replaced", true),
@@ -221,10 +229,34 @@ mod tests {
             ("alone", false),
         ] {
             assert_eq!(
-                describe(&db, name).unwrap().unwrap().related,
+                describe(&db, &Prefix::default(), name)
+                    .unwrap()
+                    .unwrap()
+                    .related,
                 related,
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn where_a_trigger_is_no_table_stands_alone() {
+        let mut db = rusqlite::Connection::open_in_memory().unwrap();
+        let app = millstream_core::name::AppName::new("hr").unwrap();
+        crate::sqlite::migrate(&mut db, &app, &Prefix::default(), None).unwrap();
+        db.execute_batch(
+            "CREATE TABLE a (id TEXT PRIMARY KEY); CREATE TABLE b (id TEXT PRIMARY KEY);",
+        )
+        .unwrap();
+        let related = |db: &rusqlite::Connection| {
+            describe(db, &Prefix::default(), "b")
+                .unwrap()
+                .unwrap()
+                .related
+        };
+        assert!(!related(&db), "our own triggers are of our own tables");
+        db.execute_batch("CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b; END")
+            .unwrap();
+        assert!(related(&db));
     }
 }

@@ -21,34 +21,70 @@ use millstream_sqlite::error::from_rusqlite;
 /// not there.
 pub(super) fn write(tx: &rusqlite::Transaction<'_>, set: &Set<'_>) -> Result<(), Error> {
     let failed = |error| from_rusqlite(error, format!("write to {}", set.shape.table));
-    let mut statement = tx.prepare_cached(&statement(set.shape)).map_err(failed)?;
+    let form = Form::of(set.shape);
+    let mut statement = tx
+        .prepare_cached(&statement(set.shape, form))
+        .map_err(failed)?;
     for row in &set.rows {
-        // Deletes and updates find the row by its key, an upsert names the key first.
-        let values: [&[Value]; 2] = match set.shape.op {
-            Op::Update => [&row.set, &row.key],
-            Op::Upsert | Op::Delete => [&row.key, &row.set],
+        let values: [&[Value]; 2] = match form {
+            Form::Update => [&row.set, &row.key],
+            Form::Insert | Form::Delete => [&row.key, &row.set],
         };
         let parameters = params_from_iter(values.into_iter().flatten().map(Bound));
         let changed = statement.execute(parameters).map_err(failed)?;
         if changed == 0 {
-            refuse_silence(set.shape)?;
+            refuse_silence(set.shape, form)?;
         }
     }
     Ok(())
 }
 
+/// The statement that writes a shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Names the key first.
+    Insert,
+    /// Finds the row by its key, last.
+    Update,
+    /// Finds the row by its key.
+    Delete,
+}
+
+impl Form {
+    /// An upsert that lacks what a new row needs can only find a row: SQLite would look at NOT NULL
+    /// before it looks whether the row is there.
+    fn of(shape: &Shape) -> Self {
+        match shape.op {
+            Op::Delete => Self::Delete,
+            Op::Update => Self::Update,
+            Op::Upsert if shape.lacking().next().is_some() => Self::Update,
+            Op::Upsert => Self::Insert,
+        }
+    }
+}
+
 /// Nothing was written: fine for a delete, and for an upsert that only wants the row to be there.
-fn refuse_silence(shape: &Shape) -> Result<(), Error> {
+fn refuse_silence(shape: &Shape, form: Form) -> Result<(), Error> {
     let table = &shape.table;
-    match shape.op {
-        Op::Delete => Ok(()),
-        Op::Upsert if shape.set.is_empty() => Ok(()),
-        Op::Update => Err(Error::new(
-            ErrorKind::Conflict,
-            format!("{table} has no row with this key yet"),
-        )),
+    match form {
+        Form::Delete => Ok(()),
+        Form::Insert if shape.set.is_empty() => Ok(()),
+        Form::Update => {
+            let lacking: Vec<&str> = shape.lacking().map(|column| &**column).collect();
+            let needed = match (shape.op, &lacking[..]) {
+                (Op::Upsert, [_, ..]) => {
+                    format!(
+                        ", and the event lacks what a new one needs: {}",
+                        lacking.join(", ")
+                    )
+                }
+                _ => String::new(),
+            };
+            let text = format!("{table} has no row with this key yet{needed}");
+            Err(Error::new(ErrorKind::Conflict, text))
+        }
         // `ON CONFLICT IGNORE` in the table's definition, or a trigger with `RAISE (IGNORE)`.
-        Op::Upsert => Err(Error::new(
+        Form::Insert => Err(Error::new(
             ErrorKind::Invalid,
             format!("{table} ignores the row without an error"),
         )),
@@ -56,29 +92,26 @@ fn refuse_silence(shape: &Shape) -> Result<(), Error> {
 }
 
 /// The statement of a shape, with a parameter for each value.
-fn statement(shape: &Shape) -> String {
+fn statement(shape: &Shape, form: Form) -> String {
     let table = Quoted(&shape.table);
-    match shape.op {
-        Op::Delete => {
-            format!(
-                "DELETE FROM {table} WHERE {}",
-                each(&shape.key, " AND ", |c| format!("{c} = ?"))
-            )
+    let found = || each(&shape.key, " AND ", |c| format!("{c} = ?"));
+    match form {
+        Form::Delete => format!("DELETE FROM {table} WHERE {}", found()),
+        Form::Update => {
+            let set = match &*shape.set {
+                // Nothing is to be written, but the row must be there.
+                [] => each(&shape.key[..1], ", ", |c| format!("{c} = {c}")),
+                set => each(set, ", ", |c| format!("{c} = ?")),
+            };
+            format!("UPDATE {table} SET {set} WHERE {}", found())
         }
-        Op::Update => format!(
-            "UPDATE {table} SET {} WHERE {}",
-            each(&shape.set, ", ", |c| format!("{c} = ?")),
-            each(&shape.key, " AND ", |c| format!("{c} = ?")),
-        ),
-        Op::Upsert => {
+        Form::Insert => {
             let columns: Vec<_> = shape.key.iter().chain(&*shape.set).cloned().collect();
             let update = match &*shape.set {
                 [] => "NOTHING".into(),
                 set => {
-                    format!(
-                        "UPDATE SET {}",
-                        each(set, ", ", |c| format!("{c} = excluded.{c}"))
-                    )
+                    let update = each(set, ", ", |c| format!("{c} = excluded.{c}"));
+                    format!("UPDATE SET {update}")
                 }
             };
             format!(
@@ -129,30 +162,45 @@ mod tests {
             key_number: 0,
             key: names(key),
             set: names(set),
+            required: [].into(),
             op,
             ordered: false,
         }
+    }
+
+    fn written(shape: &Shape) -> String {
+        statement(shape, Form::of(shape))
+    }
+
+    #[test]
+    fn an_upsert_without_what_a_new_row_needs_only_updates() {
+        let mut shape = shape(Op::Upsert, &["id"], &["title"]);
+        shape.required = ["id".into(), "name".into()].into();
+        assert_eq!(
+            written(&shape),
+            "UPDATE \"employees\" SET \"title\" = ? WHERE \"id\" = ?"
+        );
     }
 
     #[test]
     fn each_op_has_one_statement() {
         let key = ["tenant_id", "user_id"];
         assert_eq!(
-            statement(&shape(Op::Upsert, &key, &["title", "odd\"name"])),
+            written(&shape(Op::Upsert, &key, &["title", "odd\"name"])),
             "INSERT INTO \"employees\" (\"tenant_id\", \"user_id\", \"title\", \"odd\"\"name\") \
              VALUES (?, ?, ?, ?) ON CONFLICT (\"tenant_id\", \"user_id\") DO UPDATE SET \
              \"title\" = excluded.\"title\", \"odd\"\"name\" = excluded.\"odd\"\"name\""
         );
         assert_eq!(
-            statement(&shape(Op::Upsert, &["id"], &[])),
+            written(&shape(Op::Upsert, &["id"], &[])),
             "INSERT INTO \"employees\" (\"id\") VALUES (?) ON CONFLICT (\"id\") DO NOTHING"
         );
         assert_eq!(
-            statement(&shape(Op::Update, &key, &["title"])),
+            written(&shape(Op::Update, &key, &["title"])),
             "UPDATE \"employees\" SET \"title\" = ? WHERE \"tenant_id\" = ? AND \"user_id\" = ?"
         );
         assert_eq!(
-            statement(&shape(Op::Delete, &["id"], &[])),
+            written(&shape(Op::Delete, &["id"], &[])),
             "DELETE FROM \"employees\" WHERE \"id\" = ?"
         );
     }

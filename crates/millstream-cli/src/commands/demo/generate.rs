@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use millstream::core::name::{EntityId, EventId, EventType, TenantId};
+use millstream::core::name::{AppName, EntityId, EventId, EventType, TenantId};
 use millstream::{Json, NewEvent};
 
 use crate::cli::Demo;
@@ -50,8 +50,9 @@ impl Events {
     pub(super) fn open(args: &Demo) -> anyhow::Result<Self> {
         Ok(match &args.events {
             Some(path) => {
-                let reader =
-                    Reader::open(path).map_err(|error| Coded::invalid(format!("{error:#}")))?;
+                let crm = AppName::new("crm").expect("a valid name");
+                let reader = Reader::open(path, &crm)
+                    .map_err(|error| Coded::invalid(format!("{error:#}")))?;
                 Self::File(Box::new(reader))
             }
             None => Self::Made(Box::new(Lives::new(args.seed, args.count))),

@@ -68,6 +68,7 @@ impl Report {
             "{:.1} s from the first event to the last commit in the last database",
             self.elapsed.as_secs_f64()
         ))?;
+        self.point_at_dead_letters(global);
         let dir = self.dir.display();
         output::remark(
             global,
@@ -80,6 +81,23 @@ impl Report {
             ),
         );
         Ok(())
+    }
+
+    fn point_at_dead_letters(&self, global: &Global) {
+        for (name, ran) in &self.ran {
+            let dead = ran.counts.get(Outcome::Dead);
+            let blocked = ran.counts.get(Outcome::Blocked);
+            if dead + blocked > 0 {
+                let dir = self.dir.display();
+                output::remark(
+                    global,
+                    format!(
+                        "{name} has {dead} dead and {blocked} blocked: see millstream dead-letters \
+                         list --app {name} --config {dir}/millstream.toml"
+                    ),
+                );
+            }
+        }
     }
 
     fn print_json(&self) -> anyhow::Result<()> {

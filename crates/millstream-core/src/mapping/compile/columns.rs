@@ -48,6 +48,18 @@ pub(super) fn bind(
             }
             _ => None,
         };
+        if side == Side::Key && column.is_some_and(|column| column.bends) {
+            checker.problem(
+                part,
+                format!(
+                    "{table_name}.{name} may store different ids as equal ones, such as 7 and 007"
+                ),
+                Some(format!(
+                    "declare `{name}` as TEXT, or as INTEGER if its ids are numbers"
+                )),
+            );
+            continue;
+        }
         let kind = column.map_or(ColumnKind::Any, |column| column.kind);
         let origin = origin(checker, side, name, value, kind);
         if let (Some(column), Some(origin)) = (column, origin) {

@@ -111,7 +111,6 @@ fn types_are_matched_exactly_by_prefix_or_all() {
         ("team.updated.twice", false),
         ("Team.updated", false),
     ] {
-        assert_eq!(router.wants(event_type), wanted, "{event_type}");
         let skipped = matches!(router.plan(&event(event_type, "{}"), false), Plan::Skip);
         assert_eq!(skipped, !wanted, "{event_type}");
     }

@@ -118,6 +118,15 @@ fn unknown_fields_are_kept() {
     );
 }
 
+/// It belongs to another event, which is judged by itself.
+#[test]
+fn a_prev_that_cannot_be_read_counts_as_none() {
+    for prev in ["", "\0"] {
+        let decoded = decode(&owned_feed(), &altered("prev", Some(prev))).unwrap();
+        assert_eq!(decoded.sequence.prev, None);
+    }
+}
+
 #[test]
 fn what_the_relay_did_not_write_is_refused() {
     let check = |name: &str, value: Option<&str>, expected: &str| {
@@ -161,7 +170,6 @@ fn what_the_relay_did_not_write_is_refused() {
         Some(""),
         "field tenantId holds an empty tenant id",
     );
-    check("prev", Some(""), "field prev holds an empty event id");
     check(
         "eventData",
         Some("[]"),

@@ -33,6 +33,7 @@ macro_rules! outbox_suite {
             a_statement_is_taken_or_refused_as_a_whole
             what_is_no_event_is_refused
             what_is_ours_cannot_be_set
+            what_was_sent_stays_as_it_is
             numbers_are_dense_and_chained
             numbering_goes_on_where_it_stopped
             numbering_is_limited

@@ -1,4 +1,5 @@
 use super::insert;
+use super::{number, tops};
 use crate::suite::Site;
 
 /// One bad row, and none of its statement's rows is there.
@@ -66,18 +67,71 @@ pub async fn what_is_no_event_is_refused<S: Site>() {
     assert_eq!(site.rows("SELECT count(*) FROM outbox").await, ["0"]);
 }
 
-/// Numbers are given by the relay, versions by the trigger, whatever the application says.
+/// Numbers are given by the relay, versions and ids by the table; whoever sets them is told so.
 pub async fn what_is_ours_cannot_be_set<S: Site>() {
     let site = S::make("").await;
-    site.execute(
-        "INSERT INTO outbox (event_type, tenant_id, entity_id, event_data,
-                             entity_version, shard, generation, seq)
-         VALUES ('user.updated', 'acme', '7', '{}', 9, 0, 9, 9)",
-    )
-    .await
-    .unwrap();
+    for (column, value) in [
+        ("id", 7),
+        ("id", -1),
+        ("id", 0),
+        ("entity_version", 9),
+        ("shard", 0),
+        ("generation", 9),
+        ("seq", 9),
+    ] {
+        let sql = format!(
+            "INSERT INTO outbox (event_type, tenant_id, entity_id, event_data, {column})
+             VALUES ('user.updated', 'acme', '7', '{{}}', {value})"
+        );
+        let error = site.execute(&sql).await.unwrap_err().to_string();
+        assert!(
+            error.contains("not for applications to set"),
+            "{column}: {error}"
+        );
+    }
+    assert_eq!(site.rows("SELECT count(*) FROM outbox").await, ["0"]);
+}
+
+/// What was numbered belongs to the stream: tidying up, correcting and repeating change nothing.
+pub async fn what_was_sent_stays_as_it_is<S: Site>() {
+    let site = S::make("").await;
+    let outbox = site.connect().await;
+    let with_id = |id: &str, data: &str| {
+        format!(
+            "INTO outbox (event_id, event_type, tenant_id, entity_id, event_data)
+             VALUES ('{id}', 'user.updated', 'acme', '7', '{data}')"
+        )
+    };
+    let sent = with_id("sent", "{}");
+    site.execute(&format!("INSERT {sent}")).await.unwrap();
+    number(&outbox, &mut tops(&outbox).await, 10).await;
+    site.execute(&format!("INSERT {}", with_id("unsent", "{}")))
+        .await
+        .unwrap();
+
+    for refused in [
+        "DELETE FROM outbox".to_owned(),
+        "DELETE FROM outbox WHERE seq IS NOT NULL".to_owned(),
+        "UPDATE outbox SET event_data = '{}' WHERE event_id = 'sent'".to_owned(),
+        "UPDATE outbox SET seq = NULL".to_owned(),
+        format!("INSERT {}", with_id("sent", r#"{"other":1}"#)),
+        format!("INSERT OR REPLACE {}", with_id("sent", r#"{"other":1}"#)),
+    ] {
+        let error = site.execute(&refused).await.unwrap_err().to_string();
+        assert!(error.contains("sent"), "{refused}: {error}");
+    }
+    // The same event again is no other event.
+    site.execute(&format!("INSERT {sent}")).await.unwrap();
+    site.execute(&format!("INSERT OR REPLACE {sent}"))
+        .await
+        .unwrap();
     let found = site
-        .rows("SELECT entity_version, shard, generation, seq FROM outbox")
+        .rows("SELECT id, event_id, seq IS NULL FROM outbox ORDER BY id")
         .await;
-    assert_eq!(found, ["1|NULL|NULL|NULL"]);
+    assert_eq!(found, ["1|sent|0", "2|unsent|1"]);
+
+    // What was not sent yet is the application's own.
+    site.execute("DELETE FROM outbox WHERE seq IS NULL")
+        .await
+        .unwrap();
 }

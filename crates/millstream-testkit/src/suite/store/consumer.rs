@@ -95,7 +95,7 @@ impl<H: Store> Consumer<H> {
             }
             Err(undecodable) => Content::Undecodable(Box::new(undecodable)),
         };
-        Delivery::from((entry.clone(), NOW, content))
+        Delivery::new(entry.clone(), NOW, content)
     }
 
     /// Applies entries, and moves on if that succeeds.

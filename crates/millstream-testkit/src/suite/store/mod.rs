@@ -84,6 +84,7 @@ macro_rules! store_suite {
             the_shared_stream_is_applied_in_any_order
             a_lost_shared_stream_is_fenced
             a_key_of_the_shared_stream_blocks_by_source
+            equal_ids_of_two_tenants_are_two_events
             a_store_with_a_prefix_works_the_same
             death_at_any_statement_changes_nothing
             ; agrees_with_a_model
