@@ -302,7 +302,10 @@ mod tests {
         let connection = Connection::start(Options::file(&path));
         let other = connection.clone();
         other
-            .call(|db| Ok(db.execute_batch("INSERT INTO t VALUES (2)").unwrap()))
+            .call(|db| {
+                db.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+                Ok(())
+            })
             .await
             .unwrap();
         drop(connection);

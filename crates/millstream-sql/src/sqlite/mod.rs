@@ -1,7 +1,7 @@
 //! SQLite: an application's database in one file, which the application itself, the `sqlite3` shell
 //! and we write at the same time.
 //!
-//! Our transactions are short and leave gaps ([`yielding`]), readers are never in anybody's way
+//! Our transactions are short and leave gaps (`yielding.rs`), readers are never in anybody's way
 //! (WAL), and whoever can insert a row can publish an event.
 
 mod apply;
