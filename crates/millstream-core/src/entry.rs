@@ -96,41 +96,6 @@ impl Fields {
     }
 }
 
-impl Fields {
-    /// The one binary form of a field list, for tables that keep it: each name and value behind its
-    /// length as four bytes, little-endian.
-    pub fn to_blob(&self) -> Vec<u8> {
-        let mut blob = Vec::with_capacity(self.byte_len() + 8 * self.len());
-        for part in self.0.iter().flat_map(|(name, value)| [name, value]) {
-            let length = u32::try_from(part.len()).expect("a field is far below 4 GiB");
-            blob.extend_from_slice(&length.to_le_bytes());
-            blob.extend_from_slice(part);
-        }
-        blob
-    }
-
-    /// Reads the binary form; names and values are slices of `blob`. None if it is damaged.
-    pub fn from_blob(mut blob: Bytes) -> Option<Self> {
-        let mut fields = Self::with_capacity(FIELDS_USUAL);
-        while !blob.is_empty() {
-            let name = take_part(&mut blob)?;
-            let value = take_part(&mut blob)?;
-            fields.0.push((name, value));
-        }
-        Some(fields)
-    }
-}
-
-/// Fields of an event on an owned stream.
-const FIELDS_USUAL: usize = 17;
-
-fn take_part(blob: &mut Bytes) -> Option<Bytes> {
-    let split = |blob: &mut Bytes, at| (at <= blob.len()).then(|| blob.split_to(at));
-    let length = split(blob, 4)?;
-    let length = u32::from_le_bytes(length.as_ref().try_into().ok()?);
-    split(blob, usize::try_from(length).ok()?)
-}
-
 /// Shows names and sizes; values may hold what must not reach a log.
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -202,22 +167,6 @@ mod tests {
         assert_eq!(ids.map(|id| id.to_string()), ["1-9", "1-10", "2-1"]);
         assert!("1".parse::<EntryId>().is_err());
         assert!("a-1".parse::<EntryId>().is_err());
-    }
-
-    #[test]
-    fn the_binary_form_keeps_every_byte_and_survives_damage() {
-        let mut fields = Fields::default();
-        fields.push(&b"eventData"[..], &b"{\"a\":1}"[..]);
-        fields.push(&b""[..], &b"\0\xff"[..]);
-        let blob = Bytes::from(fields.to_blob());
-        assert_eq!(Fields::from_blob(blob.clone()), Some(fields));
-        for cut in 1..blob.len() {
-            let damaged = Fields::from_blob(blob.slice(..cut));
-            assert!(
-                damaged.is_none_or(|fields| fields.len() == 1),
-                "cut at {cut}"
-            );
-        }
     }
 
     #[test]

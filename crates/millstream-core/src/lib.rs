@@ -7,13 +7,14 @@
 //! | to read about | go to |
 //! |---|---|
 //! | what happened | [`event`], [`name`] |
-//! | how it travels | [`wire`], [`entry`], the traits [`Log`](log::Log) and [`Queue`](queue::Queue) |
+//! | how it travels | [`wire`], [`entry`], [`blob`], the traits [`Log`](log::Log) and [`Queue`](queue::Queue) |
 //! | how it becomes rows | [`mapping`], [`change`], [`fold`] |
 //! | where it lands | [`delivery`], the trait [`Store`](store::Store) |
 //! | where it comes from | the trait [`Outbox`](outbox::Outbox) |
 //! | who works on what | [`lease`] |
 //! | what can go wrong | [`error`], [`retry`], [`limits`] |
 
+pub mod blob;
 pub mod change;
 pub mod clock;
 pub mod delivery;

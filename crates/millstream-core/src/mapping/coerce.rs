@@ -124,11 +124,25 @@ fn integer(input: &Input<'_>) -> Result<Value, Found> {
 fn real(input: &Input<'_>) -> Result<Value, Found> {
     match input {
         Input::Number(number) => match number.parse::<f64>() {
-            Ok(real) if real.is_finite() => Ok(Value::Real(real)),
+            Ok(real) if real.is_finite() && comes_back(real, number) => Ok(Value::Real(real)),
+            Ok(real) if real.is_finite() => Err("a number that a double cannot hold"),
             _ => Err("a number out of range"),
         },
         other => Err(other.type_name()),
     }
+}
+
+/// Whether nothing is lost: the double, written as shortly as it can be told from its neighbours, has
+/// the digits of the number.
+fn comes_back(real: f64, number: &str) -> bool {
+    significant(&format!("{real:e}")) == significant(number)
+}
+
+/// The digits of a number without sign, point, exponent, and zeros at either end.
+fn significant(number: &str) -> String {
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    digits.trim_matches('0').to_owned()
 }
 
 fn numeric(input: Input<'_>) -> Result<Value, Found> {
@@ -208,19 +222,9 @@ fn exact(number: &str) -> Value {
 
 /// As [`exact`], but a fraction that a double gives back digit for digit is one.
 fn natural(number: &str) -> Value {
-    /// Doubles are written with at most this many significant digits.
-    const DIGITS: usize = 17;
     match (exact(number), number.parse::<f64>()) {
-        (Value::Number(text), Ok(real)) if !is_whole(number) => {
-            let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
-            let significant = mantissa.trim_start_matches(['-', '0', '.']);
-            let digits = significant.bytes().filter(u8::is_ascii_digit).count();
-            let exact = real.is_finite() && digits <= DIGITS;
-            if exact {
-                Value::Real(real)
-            } else {
-                Value::Number(text)
-            }
+        (Value::Number(_), Ok(real)) if real.is_finite() && comes_back(real, number) => {
+            Value::Real(real)
         }
         (exact, _) => exact,
     }

@@ -1,9 +1,9 @@
-use bytes::Bytes;
 use rusqlite::{named_params, params};
 
+use millstream_core::blob;
 use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Content, Delivery, Outcome, Reason};
-use millstream_core::entry::{EntryId, Fields};
+use millstream_core::entry::EntryId;
 use millstream_core::error::Error;
 use millstream_core::lease::Feed;
 use millstream_core::name::{EventId, PartitionKey, TenantId};
@@ -62,7 +62,7 @@ impl Parked<'_> {
                 self.outcome.as_str(),
                 self.reason.as_str(),
                 attempts,
-                delivery.raw.to_blob(),
+                blob::encode(&delivery.raw),
                 parked_at.as_millis(),
             ])
         })
@@ -131,8 +131,7 @@ pub(super) fn list(
                     reason: row.get(11)?,
                     attempts: row.get(12)?,
                     parked_at: Timestamp::from_millis(row.get(13)?),
-                    raw: Fields::from_blob(Bytes::from(row.get::<_, Vec<u8>>(14)?))
-                        .unwrap_or_default(),
+                    raw: blob::decode(&row.get::<_, Vec<u8>>(14)?.into()).unwrap_or_default(),
                 })
             },
         )

@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use rusqlite::TransactionBehavior;
 
+use millstream_core::blob;
 use millstream_core::clock::Clock;
 use millstream_core::entry::{EntryId, Fields};
 use millstream_core::error::Error;
 use millstream_core::name::StreamName;
 
 use super::call::{Fault, call};
-use super::codec;
 use super::connect::Transport;
 use super::id::Columns;
 use super::key::Key;
@@ -19,7 +19,7 @@ pub(super) async fn add(
     fields: &Fields,
 ) -> Result<EntryId, Error> {
     let key = Key::shared(stream);
-    let blob = codec::encode(fields);
+    let blob = blob::encode(fields);
     let (wakes, clock) = (Arc::clone(&transport.wakes), Arc::clone(&transport.clock));
     call(&transport.durable, "add to", key.clone(), move |db| {
         let id = insert(db, &key, &*clock, &blob)?.id();

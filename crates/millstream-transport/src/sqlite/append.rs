@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use rusqlite::TransactionBehavior;
 
+use millstream_core::blob;
 use millstream_core::entry::{Entry, EntryId, Shard};
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::log::Appended;
 
 use super::call::{Fault, call};
-use super::codec;
 use super::connect::Transport;
 use super::id::Columns;
 use super::key::Key;
@@ -44,7 +44,7 @@ fn encode(key: &Key, last: EntryId, entries: &[Entry]) -> Result<Vec<(Columns, V
                 return Err(Error::new(ErrorKind::Invalid, text));
             }
             below = entry.id;
-            Ok((Columns::exact(entry.id)?, codec::encode(&entry.fields)))
+            Ok((Columns::exact(entry.id)?, blob::encode(&entry.fields)))
         })
         .collect()
 }

@@ -19,7 +19,6 @@ mod announce;
 mod append;
 mod call;
 mod claim;
-mod codec;
 mod connect;
 mod describe;
 mod group;

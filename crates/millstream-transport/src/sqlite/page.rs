@@ -1,11 +1,11 @@
 use bytes::Bytes;
 use rusqlite::{Row, Rows};
 
+use millstream_core::blob;
 use millstream_core::entry::{Entry, EntryId};
 use millstream_core::log::ReadLimit;
 
 use super::call::Fault;
-use super::codec;
 use super::id::Columns;
 
 /// What one read brings, within its limit.
@@ -50,7 +50,7 @@ impl Page {
                 .as_blob()
                 .map_err(|error| Fault::corrupt(format!("entry {id}: {error}")))?,
         );
-        match codec::decode(&blob) {
+        match blob::decode(&blob) {
             Ok(fields) => {
                 self.bytes += fields.byte_len();
                 self.entries.push(Entry { id, fields });

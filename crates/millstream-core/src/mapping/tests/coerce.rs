@@ -57,6 +57,24 @@ fn numbers_keep_their_digits_where_the_column_does() {
     }
     check(ColumnKind::Real, "1", "1.0");
     check(ColumnKind::Real, "0.1", "0.1");
+    check(
+        ColumnKind::Real,
+        "0.30000000000000004",
+        "0.30000000000000004",
+    );
+    check(ColumnKind::Real, "1.500", "1.5");
+    check(ColumnKind::Real, "9007199254740992", "9007199254740992.0");
+    for lossy in [
+        "9007199254740993",
+        "0.12345678901234567890123",
+        "123456789012345678901",
+    ] {
+        check(
+            ColumnKind::Real,
+            lossy,
+            "! a number that a double cannot hold",
+        );
+    }
     check(ColumnKind::Real, "1e999", "! a number out of range");
     check(ColumnKind::Real, r#""1""#, "! text");
 }

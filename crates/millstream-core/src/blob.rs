@@ -1,27 +1,35 @@
-//! Fields as one blob: a version byte, the number of fields, the lengths of each name and value,
-//! then all names and values. Numbers are LEB128.
+//! Fields as one blob, for tables that keep them: the embedded log, and dead letters.
+//!
+//! A version byte, the number of fields, the lengths of each name and value, then all names and
+//! values. Numbers are LEB128.
 
 use bytes::Bytes;
 
-use millstream_core::entry::Fields;
+use crate::entry::Fields;
 
 /// The first byte of each blob.
 const VERSION: u8 = 1;
 
 /// Why a blob cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Error {
+#[non_exhaustive]
+pub enum Error {
+    /// The first byte is of a later version.
     #[error("fields have the unknown format {0}")]
     Version(u8),
+    /// It was cut.
     #[error("fields end too early")]
     Short,
+    /// Something stands behind it.
     #[error("fields go on after their end")]
     Long,
+    /// A length that no field has.
     #[error("fields hold a number that is too large")]
     Number,
 }
 
-pub(super) fn encode(fields: &Fields) -> Vec<u8> {
+/// Makes a blob of fields.
+pub fn encode(fields: &Fields) -> Vec<u8> {
     // Most lengths take one byte, a long value's two or three.
     let mut blob = Vec::with_capacity(8 + 3 * fields.len() + fields.byte_len());
     blob.push(VERSION);
@@ -38,7 +46,11 @@ pub(super) fn encode(fields: &Fields) -> Vec<u8> {
 }
 
 /// Takes a blob apart. Names and values share its memory.
-pub(super) fn decode(blob: &Bytes) -> Result<Fields, Error> {
+///
+/// # Errors
+///
+/// Fails when the blob is damaged or of a later version.
+pub fn decode(blob: &Bytes) -> Result<Fields, Error> {
     let mut head = Head { blob, at: 1 };
     match blob.first() {
         Some(&VERSION) => {}
