@@ -125,23 +125,33 @@ impl Options {
         };
         let connection = rusqlite::Connection::open_with_flags(path, flags)
             .map_err(|error| from_rusqlite(error, context()))?;
+        self.check_writable(&connection)?;
         self.configure(&connection)
             .map_err(|error| from_rusqlite(error, context()))?;
-        self.check(&connection)?;
+        self.check_wal(&connection)?;
         Ok(connection)
     }
 
-    /// Refuses a file that SQLite opened, but not as we need it.
-    fn check(&self, connection: &rusqlite::Connection) -> Result<(), Error> {
+    /// Refuses a file that SQLite opened for reading only.
+    ///
+    /// Before anything is read: that makes the files of the write-ahead log, with the same permissions,
+    /// and they would stay when the file itself may be written again.
+    fn check_writable(&self, connection: &rusqlite::Connection) -> Result<(), Error> {
+        let failed = |error| from_rusqlite(error, format!("cannot open {}", self.location));
+        if connection.is_readonly("main").map_err(failed)? {
+            let text = format!("{} cannot be written: check its permissions", self.location);
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
+        Ok(())
+    }
+
+    /// Refuses a file that cannot be kept in the mode that we need.
+    fn check_wal(&self, connection: &rusqlite::Connection) -> Result<(), Error> {
         let Location::File(path) = &self.location else {
             return Ok(());
         };
         let path = path.display();
         let failed = |error| from_rusqlite(error, format!("cannot open {path}"));
-        if connection.is_readonly("main").map_err(failed)? {
-            let text = format!("{path} cannot be written: check its permissions");
-            return Err(Error::new(ErrorKind::Unavailable, text));
-        }
         let mode: String = connection
             .pragma_query_value(None, "journal_mode", |row| row.get(0))
             .map_err(failed)?;

@@ -7,11 +7,11 @@ use crate::cli::{Cli, Command};
 
 /// Sends the log to stderr: what a service does, warnings of everything else, more by `RUST_LOG`.
 pub(crate) fn start_log(cli: &Cli) {
-    let serves = matches!(cli.command, Command::Run(_));
-    let default = if serves && !cli.global.quiet {
-        LevelFilter::INFO
-    } else {
-        LevelFilter::WARN
+    let default = match cli.command {
+        Command::Run(_) if !cli.global.quiet => LevelFilter::INFO,
+        // Each round takes the group over from the one before.
+        Command::Bench(_) => LevelFilter::ERROR,
+        _ => LevelFilter::WARN,
     };
     let filter = EnvFilter::builder()
         .with_default_directive(default.into())

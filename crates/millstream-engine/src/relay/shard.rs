@@ -65,12 +65,12 @@ impl Sender {
     pub(super) async fn catch_up(&mut self) -> Result<Step, Error> {
         let mut sent = 0;
         while self.is_behind() {
-            let after = match self.appended {
-                Some(appended) => appended,
-                None => match self.judge().await? {
-                    Ok(last) => last,
+            let Some(after) = self.appended else {
+                // Nothing may be missing at all: an answer that got lost was a good one.
+                match self.judge().await? {
+                    Ok(_) => continue,
                     Err(divergence) => return Ok(Step::Diverged(divergence)),
-                },
+                }
             };
             let rows = self
                 .outbox

@@ -49,7 +49,9 @@ impl StreamRelay {
                     if backoff.failures() > 0 {
                         backoff.succeeded();
                         info!(stream = %self.descriptor.stream, "relay resumed");
-                        self.set_all(&State::Running);
+                        for lease in &self.leases {
+                            self.handle.resume(&lease.feed);
+                        }
                     }
                 }
                 Err(reason) if reason.kind() == ErrorKind::Fenced => {
@@ -98,9 +100,11 @@ impl StreamRelay {
         if checked.is_none_or(|checked| checked.elapsed() >= CHECK_INTERVAL) {
             self.log.announce(&self.descriptor).await?;
             for sender in senders.iter_mut() {
-                if let Err(divergence) = sender.judge().await? {
-                    self.diverged(sender, &divergence).await?;
-                }
+                let step = match sender.judge().await? {
+                    Ok(_) => Step::Sent(0),
+                    Err(divergence) => Step::Diverged(divergence),
+                };
+                self.took(sender, step).await?;
             }
             *checked = Some(Instant::now());
         }
@@ -169,7 +173,7 @@ impl StreamRelay {
                 self.handle
                     .update_feed(&Feed::Owned(sender.shard.clone()), |feed| {
                         feed.at = at;
-                        if sender.appended.is_some() && matches!(feed.state, State::Stalled(_)) {
+                        if !sender.is_behind() && matches!(feed.state, State::Stalled(_)) {
                             feed.state = State::Running;
                         }
                     });
@@ -199,13 +203,10 @@ impl StreamRelay {
     }
 
     fn pause(&self, reason: &Error) {
-        if self.set_all(&State::Paused(reason.to_string())) {
+        let state = State::Paused(reason.to_string());
+        let set = |lease: &&Lease| self.handle.set_state(&lease.feed, state.clone());
+        if self.leases.iter().filter(set).count() > 0 {
             warn!(stream = %self.descriptor.stream, %reason, "relay paused");
         }
-    }
-
-    fn set_all(&self, state: &State) -> bool {
-        let set = |lease: &Lease| self.handle.set_state(&lease.feed, state.clone());
-        self.leases.iter().filter(|lease| set(lease)).count() > 0
     }
 }

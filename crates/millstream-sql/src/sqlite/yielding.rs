@@ -11,19 +11,21 @@ use std::time::{Duration, Instant};
 /// The gap after each transaction that another follows at once.
 const GAP: Duration = Duration::from_millis(1);
 
-/// How long we write with such gaps only.
-const BUSY_MAX: Duration = Duration::from_secs(1);
+/// How much longer we hold the lock than leave it, before others get a rest.
+const HELD_MAX: Duration = Duration::from_secs(1);
 
 /// The gap after that: longer than any waiter sleeps.
 const REST: Duration = Duration::from_millis(110);
 
-/// When we last wrote, and since when without a rest.
+/// What we owe to the others.
 #[derive(Debug, Default)]
-pub(super) struct Yielding(Mutex<Option<Busy>>);
+pub(super) struct Yielding(Mutex<Option<Debt>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Busy {
-    since: Instant,
+struct Debt {
+    /// How much longer the lock was held than free.
+    held: Duration,
+    /// When it was let go.
     until: Instant,
 }
 
@@ -32,24 +34,26 @@ impl Yielding {
     ///
     /// Called on the writer's thread only, which may block.
     pub(super) fn around<T>(&self, transaction: impl FnOnce() -> T) -> T {
-        let busy = *self.0.lock().expect("nothing panics while it is held");
-        let mut since = None;
-        if let Some(busy) = busy {
-            let idle = busy.until.elapsed();
-            let rest = busy.until.duration_since(busy.since) > BUSY_MAX;
-            let gap = if rest { REST } else { GAP };
-            thread::sleep(gap.saturating_sub(idle));
-            if !rest && idle < REST {
-                since = Some(busy.since);
+        let debt = *self.0.lock().expect("nothing panics while it is held");
+        let mut held = Duration::ZERO;
+        if let Some(debt) = debt {
+            let free = debt.until.elapsed();
+            held = debt.held.saturating_sub(free);
+            if held > HELD_MAX {
+                thread::sleep(REST.saturating_sub(free));
+                held = Duration::ZERO;
+            } else {
+                thread::sleep(GAP.saturating_sub(free));
             }
         }
         let start = Instant::now();
         let result = transaction();
-        let busy = Busy {
-            since: since.unwrap_or(start),
-            until: Instant::now(),
+        let until = Instant::now();
+        let debt = Debt {
+            held: held + until.duration_since(start),
+            until,
         };
-        *self.0.lock().expect("nothing panics while it is held") = Some(busy);
+        *self.0.lock().expect("nothing panics while it is held") = Some(debt);
         result
     }
 }

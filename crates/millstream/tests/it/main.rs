@@ -1,8 +1,11 @@
 //! What can only be tried with all parts together: real files, relay, log and consumers.
 
 mod config;
+mod failing;
+mod gaps;
 mod outages;
 mod panicking;
+mod read_only;
 mod refusals;
 mod settling;
 mod shared;

@@ -8,7 +8,10 @@ use millstream::core::log::ReadLimit;
 use millstream::core::name::{AppName, InstanceId};
 use millstream::core::queue::Member;
 
-use crate::site::{Site, consume, event};
+use millstream::engine::status::Status;
+use millstream::rusqlite::Connection;
+
+use crate::site::{Site, consume, event, raw_event};
 
 #[tokio::test]
 async fn an_event_that_is_added_twice_arrives_once() -> Result<()> {
@@ -68,6 +71,41 @@ async fn what_a_dead_consumer_took_is_applied_first_and_in_order() -> Result<()>
         ["a applied", "b applied", "c applied", "d applied"]
     );
     assert_eq!(site.employees()?, ["acme/1=Dan,-"]);
+    let groups = site.transport.queue.groups(&stream).await?;
+    assert_eq!((groups[0].pending, groups[0].lag), (0, 0));
+    Ok(())
+}
+
+/// An event that is dead does not use up its id: what mends it waits in its turn.
+#[tokio::test]
+async fn an_event_that_is_mended_under_its_id_is_not_lost() -> Result<()> {
+    let site = Site::new().await?;
+    let direct = site.crm.direct(&site.transport);
+    let stream = site.stream();
+    let dead = raw_event("a", "1", r#"{"name":"Ann","salary":"a lot"}"#);
+    let mended = raw_event("a", "1", r#"{"name":"Ann","salary":7}"#);
+    let consumer = consume(&site.hr, &site.transport);
+    let counted = |total, repeated| {
+        move |status: &Status| (status.counts.total(), status.repeated) == (total, repeated)
+    };
+    // Both in one batch, or each in its own.
+    direct.publish(&stream, &dead).await?;
+    direct.publish(&stream, &mended).await?;
+    consumer.until(counted(2, 0)).await?;
+    direct.publish(&stream, &mended).await?;
+    consumer.until(counted(3, 0)).await?;
+    assert_eq!(site.inbox()?, ["a dead", "a blocked", "a blocked"]);
+
+    // Its key is free again.
+    Connection::open(site.path("hr.db"))?.execute_batch("DELETE FROM dead_letters")?;
+    for repeated in 0..3 {
+        direct.publish(&stream, &mended).await?;
+        consumer.until(counted(4, repeated)).await?;
+    }
+    let inbox = ["a dead", "a blocked", "a blocked", "a applied"];
+    assert_eq!(site.inbox()?, inbox);
+    assert_eq!(site.employees()?, ["acme/1=Ann,7"]);
+    consumer.stop().await?;
     let groups = site.transport.queue.groups(&stream).await?;
     assert_eq!((groups[0].pending, groups[0].lag), (0, 0));
     Ok(())

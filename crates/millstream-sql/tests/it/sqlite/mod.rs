@@ -2,12 +2,15 @@
 
 mod affinity;
 mod clauses;
+mod deferred;
 mod foreign;
 mod handlers;
 mod mortal;
 mod outage;
+mod reaching;
 mod site;
 mod triggers;
+mod values;
 mod yielding;
 
 use site::File;

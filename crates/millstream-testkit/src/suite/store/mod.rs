@@ -13,6 +13,7 @@ pub mod handlers;
 mod key;
 mod model;
 mod parked;
+mod partial;
 mod plain;
 mod poison;
 mod relations;
@@ -28,6 +29,7 @@ pub use handlers::*;
 pub use key::*;
 pub use model::{agrees_with_a_model, the_shared_stream_agrees_with_a_model};
 pub use parked::*;
+pub use partial::*;
 pub use poison::*;
 pub use relations::*;
 pub use rows::*;
@@ -56,6 +58,8 @@ macro_rules! store_suite {
             what_an_event_lacks_is_left_alone
             an_update_finds_its_row_or_fails
             a_delete_removes_its_row_if_it_is_there
+            a_part_of_a_row_is_enough_once_it_is_there
+            a_part_of_a_row_makes_none
             events_of_one_instant_keep_their_order
             names_of_any_script_come_back
             one_event_writes_several_tables
