@@ -19,7 +19,7 @@ use crate::consumer::settler::{Settler, Stop, backoff};
 use crate::status::{Handle, State};
 
 /// Chunks that wait between reading and applying; one more is being read.
-const READ_AHEAD_CHUNKS: usize = 2;
+const READ_AHEAD_CHUNKS: usize = 4;
 
 /// Entries of one chunk. Reading costs little, so chunks are smaller than batches: what waits is
 /// what memory holds, for each shard.
