@@ -291,6 +291,7 @@ impl Running {
             committed: lease.checkpoint.clone(),
             seen: lease.checkpoint.clone(),
             committed_at: Instant::now(),
+            checked_at: Instant::now(),
             published: (EntryId::ZERO, Instant::now()),
             lease: lease.clone(),
         };

@@ -27,6 +27,9 @@ const POSITION_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a checkpoint may lag that moved over passed-over entries only.
 const PASSED_OVER_MAX: Duration = Duration::from_secs(1);
 
+/// How often an idle feed looks whether its database is where it was left.
+const CHECK_INTERVAL: Duration = Duration::from_secs(3);
+
 /// Settles deliveries of one feed: applies them, and only then tells the transport.
 #[derive(Debug)]
 pub(super) struct Settler {
@@ -45,6 +48,8 @@ pub(super) struct Settler {
     pub(super) seen: Checkpoint,
     /// When the last transaction was.
     pub(super) committed_at: Instant,
+    /// When the database was last asked where it is.
+    pub(super) checked_at: Instant,
     /// What the transport was told, and when.
     pub(super) published: (EntryId, Instant),
 }
@@ -206,13 +211,42 @@ impl Settler {
         }
     }
 
-    /// Nothing has arrived for a while: settles what was passed over, and publishes the position.
+    /// Nothing has arrived for a while: settles what was passed over, publishes the position, and
+    /// looks now and then whether the database still is where it was left. A restored one is not.
     pub(super) async fn idle(&mut self, cancel: &CancellationToken) -> Result<(), Stop> {
+        if self.checked_at.elapsed() >= CHECK_INTERVAL {
+            self.check().await?;
+        }
         if self.seen != self.committed && self.committed_at.elapsed() >= PASSED_OVER_MAX {
             self.settle(Vec::new(), self.seen.clone(), cancel).await?;
         }
         self.publish_position(true).await;
         Ok(())
+    }
+
+    async fn check(&mut self) -> Result<(), Stop> {
+        self.checked_at = Instant::now();
+        match self.store.checkpoint(&self.lease).await {
+            Ok(None) => {
+                info!(feed = %self.lease.feed, "lease is not ours any more");
+                Err(Stop::Lost)
+            }
+            Ok(Some(checkpoint)) if checkpoint != self.committed => {
+                warn!(feed = %self.lease.feed, at = %checkpoint.at, "checkpoint moved");
+                self.committed = checkpoint.clone();
+                self.seen = checkpoint;
+                Err(Stop::Moved)
+            }
+            Ok(Some(_)) => {
+                self.resume();
+                Ok(())
+            }
+            // Nothing waits to be settled; the next look tells.
+            Err(error) => {
+                self.pause(&error);
+                Ok(())
+            }
+        }
     }
 
     /// The feed is being given up: leaves nothing unsaid.

@@ -111,3 +111,26 @@ async fn a_log_that_is_away_pauses_both_sides_until_it_is_back() -> Result<()> {
     consumer.stop().await?;
     relay.stop().await
 }
+
+/// Also when nothing new arrives: an idle feed looks whether its database is where it was left.
+#[tokio::test]
+async fn a_database_that_is_restored_is_brought_up_to_date() -> Result<()> {
+    let site = Site::new().await?;
+    let relay = relay(&site.crm, &site.transport);
+    let consumer = consume(&site.hr, &site.transport);
+    site.publish(&[event("a", "1", "Ann")]).await?;
+    consumer.until(|status| status.counts.total() == 1).await?;
+    let backup = site.path("backup.db");
+    Connection::open(site.path("hr.db"))?.execute("VACUUM INTO ?1", [backup.to_string_lossy()])?;
+    site.publish(&[event("b", "2", "Bob")]).await?;
+    consumer.until(|status| status.counts.total() == 2).await?;
+
+    for file in ["hr.db", "hr.db-wal", "hr.db-shm"] {
+        fs::remove_file(site.path(file)).ok();
+    }
+    fs::rename(backup, site.path("hr.db"))?;
+    let all = ["acme/1=Ann,-", "acme/2=Bob,-"].map(str::to_owned).to_vec();
+    eventually(all, async || site.employees()).await?;
+    consumer.stop().await?;
+    relay.stop().await
+}
