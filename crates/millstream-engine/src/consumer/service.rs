@@ -26,9 +26,6 @@ use crate::membership::{Member, Unit};
 use crate::pace::Pace;
 use crate::status::{FeedStatus, Handle};
 
-/// How long a stopping consumer waits for its database to take the leases back.
-const LEAVE_MAX: Duration = Duration::from_secs(3);
-
 /// How many times, and how often, a consumer looks for publishers and other instances at first.
 const LOOKS_AT_START: u32 = 10;
 const START_INTERVAL: Duration = Duration::from_millis(100);
@@ -371,13 +368,8 @@ impl Running {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
         let leases: Vec<Lease> = self.held.into_values().map(|held| held.lease).collect();
-        let left = tokio::time::timeout(LEAVE_MAX, self.member.leave(&leases)).await;
-        if !matches!(left, Ok(Ok(()))) {
-            warn!(
-                application = %self.consumer.options.application,
-                "leases could not be given back; others take over after the lease"
-            );
-        }
+        let application = &self.consumer.options.application;
+        self.member.leave(application, &leases).await;
         self.consumer.handle.update(|status| status.feeds.clear());
     }
 }

@@ -157,9 +157,7 @@ impl Settler {
                 Ok(Some(checkpoint)) if checkpoint == batch.to => return Ok(true),
                 Ok(Some(checkpoint)) => {
                     warn!(feed = %self.lease.feed, at = %checkpoint.at, %error, "checkpoint moved");
-                    self.committed = checkpoint.clone();
-                    self.seen = checkpoint;
-                    return Err(Stop::Moved);
+                    return Err(self.moved_to(checkpoint));
                 }
                 Err(error) => {
                     self.pause(&error);
@@ -224,6 +222,13 @@ impl Settler {
         Ok(())
     }
 
+    /// Follows the database to where it says it is.
+    fn moved_to(&mut self, checkpoint: Checkpoint) -> Stop {
+        self.committed = checkpoint.clone();
+        self.seen = checkpoint;
+        Stop::Moved
+    }
+
     async fn check(&mut self) -> Result<(), Stop> {
         self.checked_at = Instant::now();
         match self.store.checkpoint(&self.lease).await {
@@ -233,9 +238,7 @@ impl Settler {
             }
             Ok(Some(checkpoint)) if checkpoint != self.committed => {
                 warn!(feed = %self.lease.feed, at = %checkpoint.at, "checkpoint moved");
-                self.committed = checkpoint.clone();
-                self.seen = checkpoint;
-                Err(Stop::Moved)
+                Err(self.moved_to(checkpoint))
             }
             Ok(Some(_)) => {
                 self.resume();

@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use millstream_core::error::Error;
 use millstream_core::lease::{Lease, LeaseRow, Leases, Role};
-use millstream_core::name::InstanceId;
+use millstream_core::name::{AppName, InstanceId};
 
 use crate::membership::{Liveness, Unit, decide};
 
@@ -34,6 +34,9 @@ const BEATS_PER_LEASE: u32 = 5;
 
 /// No feed and no publisher waits longer to be found.
 const INTERVAL_MAX: Duration = Duration::from_secs(2);
+
+/// How long a stopping service waits for its database to take the leases back.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
 
 impl Member {
     pub(crate) fn new(
@@ -106,9 +109,15 @@ impl Member {
         Ok(())
     }
 
-    /// Gives everything back, so that others need not wait for the lease to run out.
-    pub(crate) async fn leave(&self, leases: &[Lease]) -> Result<(), Error> {
-        self.leases.release(leases).await?;
-        self.leases.forget(&self.me, self.role).await
+    /// Gives everything back, so that others need not wait for the lease to run out. A database that
+    /// is away is not waited for longer than [`LEAVE_MAX`].
+    pub(crate) async fn leave(&self, application: &AppName, leases: &[Lease]) {
+        let leave = async {
+            self.leases.release(leases).await?;
+            self.leases.forget(&self.me, self.role).await
+        };
+        if !matches!(tokio::time::timeout(LEAVE_MAX, leave).await, Ok(Ok(()))) {
+            warn!(%application, "leases could not be given back; others take over after the lease");
+        }
     }
 }

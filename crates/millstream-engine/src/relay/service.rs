@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -22,9 +21,6 @@ use crate::status::{FeedStatus, Handle};
 
 /// The generation of a stream that was never begun anew.
 const GENERATION_FIRST: u64 = 1;
-
-/// How long a stopping relay waits for its database to take the leases back.
-const LEAVE_MAX: Duration = Duration::from_secs(3);
 
 /// Why a relay refuses to run.
 #[derive(Debug, thiserror::Error)]
@@ -301,13 +297,8 @@ impl Running {
             .into_values()
             .flat_map(|held| held.leases)
             .collect();
-        let left = tokio::time::timeout(LEAVE_MAX, self.member.leave(&leases)).await;
-        if !matches!(left, Ok(Ok(()))) {
-            warn!(
-                application = %self.relay.options.application,
-                "leases could not be given back; others take over after the lease"
-            );
-        }
+        let application = &self.relay.options.application;
+        self.member.leave(application, &leases).await;
         self.relay.handle.update(|status| status.feeds.clear());
     }
 }
