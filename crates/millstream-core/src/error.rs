@@ -30,6 +30,7 @@ impl ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     context: String,
+    full: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -39,7 +40,16 @@ impl Error {
         Self {
             kind,
             context: context.into(),
+            full: false,
             source: None,
+        }
+    }
+
+    /// The transport takes nothing more until something is removed; otherwise an outage like others.
+    pub fn full(context: impl Into<String>) -> Self {
+        Self {
+            full: true,
+            ..Self::new(ErrorKind::Unavailable, context)
         }
     }
 
@@ -52,6 +62,7 @@ impl Error {
         Self {
             kind,
             context: context.into(),
+            full: false,
             source: Some(source.into()),
         }
     }
@@ -59,6 +70,11 @@ impl Error {
     /// What to do next.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Whether removing entries would help.
+    pub fn is_full(&self) -> bool {
+        self.full
     }
 
     /// The same error with more said about what was being done.

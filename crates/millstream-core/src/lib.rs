@@ -12,12 +12,15 @@
 //! | where it lands | [`delivery`], the trait [`Store`](store::Store) |
 //! | where it comes from | the trait [`Outbox`](outbox::Outbox) |
 //! | who works on what | [`lease`] |
+//! | who follows whom, and how far | [`descriptor`], [`acknowledgment`] |
 //! | what can go wrong | [`error`], [`retry`], [`limits`] |
 
+pub mod acknowledgment;
 pub mod blob;
 pub mod change;
 pub mod clock;
 pub mod delivery;
+pub mod descriptor;
 pub mod entry;
 pub mod error;
 pub mod event;

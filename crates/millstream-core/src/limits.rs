@@ -54,3 +54,13 @@ pub const IDENTIFIER_BYTES_MAX: usize = 63;
 
 /// Mappings of one application.
 pub const MAPPINGS_MAX: usize = 10_000;
+
+/// Messages to the owner of a stream that a transport keeps, about. A receipt that is pushed out is
+/// healed by the next.
+pub const ACKNOWLEDGMENTS_MAX: usize = 10_000;
+
+/// Open exceptions that one receipt lists; of more only the number is told.
+pub const EXCEPTIONS_MAX: usize = 100;
+
+/// Applications that may subscribe to one stream.
+pub const SUBSCRIBERS_MAX: usize = 256;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::entry::{Entry, EntryId, Shard};
+use crate::descriptor::Descriptor;
+use crate::entry::{Entry, EntryId, Fields, Shard};
 use crate::error::Error;
 use crate::name::{AppName, DatabaseId, StreamName};
 
@@ -24,11 +25,35 @@ pub trait Log: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away.
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away, or
+    /// [full](Error::is_full).
     async fn append(
         &self,
         shard: &Shard,
         last: EntryId,
+        entries: &[Entry],
+    ) -> Result<Appended, Error>;
+
+    /// Begins the shard anew if the last id that it ever held is `judged`: whatever it holds goes,
+    /// `entries` take its place, and what is appended next follows the last of them, or `base` where
+    /// there is none.
+    ///
+    /// All of it happens at once, or nothing does. The shard counts as if it had held everything up
+    /// to `base`, and so does [`Description::added`], by the seqs. Published positions are gone: who
+    /// holds one publishes it again. After an error it is unknown whether it happened, as with
+    /// [`append`](Self::append).
+    ///
+    /// Ids must rise from `base`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away, or
+    /// [full](Error::is_full).
+    async fn replace(
+        &self,
+        shard: &Shard,
+        judged: EntryId,
+        base: EntryId,
         entries: &[Entry],
     ) -> Result<Appended, Error>;
 
@@ -67,7 +92,7 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away.
     async fn positions(&self, shard: &Shard) -> Result<Vec<Position>, Error>;
 
-    /// Forgets the published positions of a group, so that another database may hold it.
+    /// Forgets the published position of a group, so that another database may hold it.
     ///
     /// # Errors
     ///
@@ -101,6 +126,30 @@ pub trait Log: Send + Sync + fmt::Debug {
     ///
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away.
     async fn publishers(&self, stream: Option<&StreamName>) -> Result<Vec<Descriptor>, Error>;
+
+    /// Leaves a message for the application that owns streams: a receipt, a registration, a request.
+    ///
+    /// A full transport takes it all the same. The last
+    /// [`ACKNOWLEDGMENTS_MAX`](crate::limits::ACKNOWLEDGMENTS_MAX) or so are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away.
+    async fn acknowledge(&self, owner: &AppName, fields: &Fields) -> Result<(), Error>;
+
+    /// Messages to the owner above `after`, in order, at most `count`; does not wait for any.
+    ///
+    /// Where the transport has lost them, and its last id is below `after`, all that there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away.
+    async fn acknowledgments(
+        &self,
+        owner: &AppName,
+        after: EntryId,
+        count: usize,
+    ) -> Result<Vec<Entry>, Error>;
 }
 
 /// What came of an append.
@@ -146,32 +195,4 @@ pub struct Description {
     pub first: Option<EntryId>,
     /// The last id that the shard ever held; [`EntryId::ZERO`] before the first.
     pub last: EntryId,
-}
-
-/// What an application says about the stream that it owns.
-///
-/// The publisher's database is the truth; this is its announcement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Descriptor {
-    /// The stream.
-    pub stream: StreamName,
-    /// The application that owns the shards.
-    pub owner: AppName,
-    /// Its database.
-    pub database: DatabaseId,
-    /// How many shards there are.
-    pub shards: u16,
-    /// The current generation.
-    pub generation: u64,
-}
-
-impl Descriptor {
-    /// The shards of the stream.
-    pub fn shards(&self) -> impl Iterator<Item = Shard> + '_ {
-        (0..self.shards).map(|number| Shard {
-            stream: self.stream.clone(),
-            owner: self.owner.clone(),
-            number,
-        })
-    }
 }

@@ -6,11 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::acknowledgment::Exception;
+use crate::clock::Timestamp;
 use crate::entry::{EntryId, Shard};
 use crate::error::Error;
 use crate::event::{Json, Targets};
 use crate::lease::{Checkpoint, Lease, Leases};
-use crate::name::{AppName, EntityId, EventId, EventType, PartitionKey, StreamName, TenantId};
+use crate::name::{
+    AppName, DatabaseId, EntityId, EventId, EventType, PartitionKey, StreamName, TenantId,
+};
 
 /// Where events come from: rows that applications write in their own transactions.
 #[async_trait]
@@ -19,13 +23,19 @@ pub trait Outbox: Leases {
     ///
     /// `tops` are the leases on all shards of the stream, in their order. Epoch and checkpoint of
     /// those that get rows are compared, and their checkpoints raised. That numbering is the "sent"
-    /// mark: a row that has one belongs to the stream, whether it was appended yet or not.
+    /// mark: a row that has one belongs to the stream, whether it was appended yet or not. `now` is
+    /// noted as the time of it, for [`prune`](Self::prune).
     ///
     /// # Errors
     ///
     /// [`Fenced`](crate::error::ErrorKind::Fenced) when another relay has taken the stream;
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database is away.
-    async fn number(&self, tops: &[Lease], limit: usize) -> Result<Vec<OutboxRow>, Error>;
+    async fn number(
+        &self,
+        tops: &[Lease],
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<OutboxRow>, Error>;
 
     /// Numbered rows of a shard above `after`, in order.
     ///
@@ -79,6 +89,96 @@ pub trait Outbox: Leases {
 
     /// Waits until a row of the stream waits for a number, at most for `wait`.
     async fn wait(&self, stream: &StreamName, wait: Duration);
+
+    /// The applications that follow the stream, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn subscribers(&self, stream: &StreamName) -> Result<Vec<Registered>, Error>;
+
+    /// Registers a subscriber, or puts its registration in the place of an earlier one, if all `tops`
+    /// are as they should be. From that commit on it holds the floor.
+    ///
+    /// # Errors
+    ///
+    /// [`Fenced`](crate::error::ErrorKind::Fenced) when another relay has taken the stream;
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database is away.
+    async fn subscribe(&self, tops: &[Lease], subscriber: &Registered) -> Result<(), Error>;
+
+    /// Writes how far registered subscribers are, under the same condition. One that was removed
+    /// meanwhile, or is another database now, stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe).
+    async fn record_receipts(&self, tops: &[Lease], changed: &[Registered]) -> Result<(), Error>;
+
+    /// Removes a subscriber, so that it holds nothing any more, and says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database is away.
+    async fn unsubscribe(&self, stream: &StreamName, application: &AppName) -> Result<bool, Error>;
+
+    /// Removes numbered rows of the shard from its beginning, as long as they are at or below
+    /// `through` and were numbered before `numbered_before`, at most `limit` of them. Returns where
+    /// the shard is pruned to then: rows up to there are gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe).
+    async fn prune(
+        &self,
+        top: &Lease,
+        through: EntryId,
+        numbered_before: Timestamp,
+        limit: usize,
+    ) -> Result<EntryId, Error>;
+
+    /// Where each shard of the stream is pruned to, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn pruned(&self, stream: &StreamName) -> Result<Vec<EntryId>, Error>;
+
+    /// Begins a new generation of all shards, in one transaction: rows above `settled`, given for each
+    /// shard, lose their numbers and will get new ones, from seq 1 on; subscribers count as having
+    /// settled everything before it. Returns the new checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe).
+    async fn begin_generation(
+        &self,
+        tops: &[Lease],
+        settled: &[EntryId],
+    ) -> Result<Vec<Checkpoint>, Error>;
+}
+
+/// A subscriber as the publisher's database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// The application.
+    pub application: AppName,
+    /// The database that holds its checkpoints.
+    pub database: DatabaseId,
+    /// How far it is, for each shard in their order.
+    pub shards: Vec<Progress>,
+}
+
+/// How far a subscriber has settled a shard.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// It follows what comes after this.
+    pub base: EntryId,
+    /// Everything up to here is settled.
+    pub settled: Checkpoint,
+    /// Events up to there that are not processed, as far as it told them.
+    pub exceptions: Vec<Exception>,
+    /// How many exceptions there are besides.
+    pub omitted: u64,
 }
 
 /// What came of inserting events.

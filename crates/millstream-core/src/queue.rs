@@ -62,6 +62,22 @@ pub trait Queue: Send + Sync + fmt::Debug {
         limit: ReadLimit,
     ) -> Result<Claimed, Error>;
 
+    /// The member's own pending entries above `after`, without counting as handed out again where the
+    /// transport can help it.
+    ///
+    /// After a read whose answer was lost, this is where its entries are.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away.
+    async fn history(
+        &self,
+        stream: &StreamName,
+        member: &Member,
+        after: EntryId,
+        limit: ReadLimit,
+    ) -> Result<Claimed, Error>;
+
     /// Confirms entries for the group, whoever holds them, and says how many were pending.
     ///
     /// # Errors
@@ -113,6 +129,22 @@ pub trait Queue: Send + Sync + fmt::Debug {
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away.
     async fn groups(&self, stream: &StreamName) -> Result<Vec<Group>, Error>;
 
+    /// The consumers that the group knows, in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away.
+    async fn consumers(&self, stream: &StreamName, group: &AppName)
+    -> Result<Vec<Consumer>, Error>;
+
+    /// Makes the group forget a consumer, and says whether it did: one that still holds pending
+    /// entries stays, since they would never be handed out again.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the transport is away.
+    async fn forget_consumer(&self, stream: &StreamName, member: &Member) -> Result<bool, Error>;
+
     /// Removes entries below `floor` and says how many. A pending entry that is removed shows as
     /// gone when it is claimed.
     ///
@@ -153,6 +185,17 @@ pub struct PendingEntry {
     pub idle: Duration,
     /// How often it was handed out.
     pub delivery_count: u64,
+}
+
+/// A consumer that a group knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumer {
+    /// Its name.
+    pub name: InstanceId,
+    /// Entries handed to it and not acked.
+    pub pending: u64,
+    /// How long since it last asked for anything, by the transport's clock.
+    pub idle: Duration,
 }
 
 /// A consumer group of the shared stream.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::acknowledgment::Exception;
 use crate::clock::Timestamp;
 use crate::delivery::{Counts, Delivery, Outcome};
-use crate::entry::EntryId;
+use crate::entry::{EntryId, Shard};
 use crate::error::Error;
 use crate::lease::{Checkpoint, Feed, Lease, Leases};
 use crate::name::{AppName, EventId};
@@ -35,7 +36,8 @@ pub trait Store: Leases {
     /// [`checkpoint`](Leases::checkpoint) answers.
     ///
     /// On the shared stream the epoch alone is compared, and events whose id is in the inbox change
-    /// nothing.
+    /// nothing. Nor do they on an owned stream from its second generation on, which may bring again
+    /// what the one before brought.
     ///
     /// # Errors
     ///
@@ -51,6 +53,15 @@ pub trait Store: Leases {
     ///
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, Error>;
+
+    /// Events of an owned stream's shard that are parked or dead, the earliest `limit` of them, and
+    /// how many there are in all.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn exceptions(&self, shard: &Shard, limit: usize)
+    -> Result<(Vec<Exception>, u64), Error>;
 
     /// How an event of an application ended here; none if it is not settled yet.
     ///
