@@ -21,6 +21,8 @@ pub struct Descriptor {
     pub shards: u16,
     /// The current generation.
     pub generation: u64,
+    /// Another number each time that it is announced, so that a new word can be told from an old one.
+    pub count: u64,
     /// What each shard holds, in their order; empty until its relay has looked.
     pub bounds: Vec<Bounds>,
     /// Who follows the stream, by name.
@@ -82,6 +84,7 @@ impl Descriptor {
             database: self.database.to_string(),
             shards: self.shards,
             generation: self.generation,
+            count: self.count,
             bounds: self
                 .bounds
                 .iter()
@@ -143,6 +146,7 @@ impl Descriptor {
             database: DatabaseId::new(&form.database)?,
             shards: form.shards,
             generation: form.generation,
+            count: form.count,
             bounds: bounds.collect::<Result<_, Error>>()?,
             subscribers: subscribers.collect::<Result<_, Error>>()?,
         })
@@ -173,6 +177,8 @@ struct Form {
     database: String,
     shards: u16,
     generation: u64,
+    #[serde(default)]
+    count: u64,
     #[serde(default)]
     bounds: Vec<BoundsForm>,
     #[serde(default)]
@@ -205,6 +211,7 @@ mod tests {
             database: DatabaseId::new("d\"1").unwrap(),
             shards: 2,
             generation: 3,
+            count: 9,
             bounds: vec![
                 Bounds {
                     floor: EntryId::new(3, 7),
@@ -240,7 +247,7 @@ mod tests {
     fn the_stored_form_is_stable() {
         assert_eq!(
             descriptor().to_json(),
-            r#"{"stream":"events","owner":"crm","database":"d\"1","shards":2,"generation":3,"bounds":[{"floor":"3-7","top":"3-18446744073709551615","event":"e"},{"floor":"0-0","top":"0-0","event":null}],"subscribers":[{"application":"hr","database":"d2","base":["0-0","0-0"],"settled":["3-7","0-0"]}]}"#
+            r#"{"stream":"events","owner":"crm","database":"d\"1","shards":2,"generation":3,"count":9,"bounds":[{"floor":"3-7","top":"3-18446744073709551615","event":"e"},{"floor":"0-0","top":"0-0","event":null}],"subscribers":[{"application":"hr","database":"d2","base":["0-0","0-0"],"settled":["3-7","0-0"]}]}"#
         );
         let plain = br#"{"stream":"s","owner":"crm","database":"d","shards":1,"generation":1,"later":true}"#;
         assert_eq!(Descriptor::from_json(plain).unwrap().bounds, []);
