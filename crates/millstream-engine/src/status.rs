@@ -34,6 +34,8 @@ pub struct Status {
     pub repeated: u64,
     /// Events sent since the service started; for a relay.
     pub sent: u64,
+    /// Shards whose streams were damaged and begun anew since the service started; for a relay.
+    pub repairs: u64,
 }
 
 /// What a service is doing about one feed.
@@ -56,6 +58,8 @@ pub enum State {
     Paused(String),
     /// Something is wrong with the stream that waiting alone does not mend.
     Stalled(String),
+    /// Publisher and follower have different histories: a database was restored. A person decides.
+    Forked(String),
 }
 
 impl Handle {
@@ -110,6 +114,15 @@ impl Handle {
         if paused {
             self.set_state(feed, State::Running);
         }
+    }
+
+    /// Ends a fork that a person has decided on.
+    pub(crate) fn unfork(&self, feed: &Feed) {
+        self.update_feed(feed, |known| {
+            if matches!(known.state, State::Forked(_)) {
+                known.state = State::Running;
+            }
+        });
     }
 
     /// Sets a feed's state and says whether that is news.

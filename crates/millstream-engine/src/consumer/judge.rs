@@ -133,14 +133,24 @@ pub(super) enum Break {
         "entry {found} does not follow the event that was settled at {after}: the stream forked"
     )]
     Fork { after: EntryId, found: EntryId },
+    #[error("entry {found} is of a generation that is not announced yet")]
+    Unannounced { found: EntryId },
 }
 
-/// Checks that an entry of an owned stream is the one after `last`.
-pub(super) fn follows(last: &Checkpoint, next: &Judged) -> Result<(), Break> {
+/// Checks that an entry of an owned stream is the one after `last`, in the generation that is
+/// announced or the one of `last`.
+pub(super) fn follows(last: &Checkpoint, next: &Judged, generation: u64) -> Result<(), Break> {
     let (after, found) = (last.at, next.at.at);
     let first = last.at == EntryId::ZERO;
-    let dense = found.low == after.low + 1 && (first || found.high == after.high);
-    if !dense {
+    if !first && found.high > after.high {
+        // Whatever the generation before held above `after` is sent again in this one.
+        return match (found.high <= generation, found.low) {
+            (true, 1) => Ok(()),
+            (true, _) => Err(Break::Gap { after, found }),
+            (false, _) => Err(Break::Unannounced { found }),
+        };
+    }
+    if found.low != after.low + 1 || !(first || found.high == after.high) {
         return Err(Break::Gap { after, found });
     }
     match (&last.event_id, &next.prev) {
@@ -171,25 +181,34 @@ mod tests {
     #[test]
     fn only_the_next_entry_behind_the_same_event_follows() {
         let start = Checkpoint::default();
-        assert_eq!(follows(&start, &judged(1, 1, "")), Ok(()));
-        assert!(matches!(
-            follows(&start, &judged(1, 2, "")),
-            Err(Break::Gap { .. })
-        ));
+        assert_eq!(follows(&start, &judged(1, 1, ""), 1), Ok(()));
+        assert_eq!(follows(&start, &judged(2, 1, ""), 2), Ok(()));
+        let gap = |last: &Checkpoint, high, low, generation| {
+            let found = follows(last, &judged(high, low, "a"), generation);
+            matches!(found, Err(Break::Gap { .. }))
+        };
+        assert!(gap(&start, 1, 2, 1));
 
         let last = checkpoint(EntryId::new(1, 7), "a");
-        assert_eq!(follows(&last, &judged(1, 8, "a")), Ok(()));
+        assert_eq!(follows(&last, &judged(1, 8, "a"), 1), Ok(()));
+        assert!(gap(&last, 1, 9, 1));
         assert!(matches!(
-            follows(&last, &judged(1, 9, "a")),
-            Err(Break::Gap { .. })
-        ));
-        assert!(matches!(
-            follows(&last, &judged(2, 8, "a")),
-            Err(Break::Gap { .. })
-        ));
-        assert!(matches!(
-            follows(&last, &judged(1, 8, "b")),
+            follows(&last, &judged(1, 8, "b"), 1),
             Err(Break::Fork { .. })
+        ));
+    }
+
+    #[test]
+    fn a_new_generation_begins_with_its_first_entry_once_it_is_announced() {
+        let last = checkpoint(EntryId::new(1, 7), "a");
+        assert_eq!(follows(&last, &judged(2, 1, ""), 2), Ok(()));
+        assert!(matches!(
+            follows(&last, &judged(2, 2, ""), 2),
+            Err(Break::Gap { .. })
+        ));
+        assert!(matches!(
+            follows(&last, &judged(2, 1, ""), 1),
+            Err(Break::Unannounced { .. })
         ));
     }
 }

@@ -22,6 +22,9 @@ pub struct Options {
     pub transaction_time: Duration,
     /// Whether a group that another database holds is taken from it. False by default.
     pub take_over: bool,
+    /// Whether a new subscriber follows a stream whose beginning is gone, from what there is. False by
+    /// default: it would lack what came before.
+    pub from_oldest: bool,
 }
 
 impl Options {
@@ -36,6 +39,7 @@ impl Options {
             batch_max: 1_000,
             transaction_time: Duration::from_millis(20),
             take_over: false,
+            from_oldest: false,
         }
     }
 }

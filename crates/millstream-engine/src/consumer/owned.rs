@@ -4,17 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
-use millstream_core::entry::Shard;
+use millstream_core::entry::{EntryId, Shard};
 use millstream_core::lease::{Checkpoint, Feed, Lease};
 use millstream_core::log::{Log, ReadLimit};
 
 use crate::backoff::pause;
+use crate::consumer::following::Announced;
 use crate::consumer::judge::{Break, Judge, Judged, follows};
+use crate::consumer::reporter::Reporter;
 use crate::consumer::settler::{Settler, Stop, backoff};
 use crate::status::{Handle, State};
 
@@ -37,10 +40,19 @@ const IDLE_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a stalled shard is read again.
 const STALLED_WAIT: Duration = Duration::from_secs(1);
 
-/// Works on a shard until it is told to stop or has lost the lease, and returns the lease.
+/// How long an entry that is announced may be on its way before its publisher is asked for it, and how
+/// long until it is asked again.
+const MISSING_MAX: Duration = Duration::from_secs(3);
+
+/// How long a request may go unanswered before the shard shows as stalled.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// Works on a shard until it is told to stop, has lost the lease, or finds its database further back
+/// than it was; returns the lease.
 pub(super) async fn run(
     shard: Shard,
     mut settler: Settler,
+    announced: watch::Receiver<Announced>,
     judge: Arc<Judge>,
     cancel: CancellationToken,
 ) -> Lease {
@@ -51,12 +63,23 @@ pub(super) async fn run(
             shard: shard.clone(),
             judge: judge.clone(),
             handle: settler.handle.clone(),
+            reporter: settler.reporter.clone(),
+            announced: announced.clone(),
+            missing: Missing::default(),
             limit: ReadLimit {
                 count: CHUNK_MAX,
                 bytes: CHUNK_BYTES_MAX,
             },
         };
-        let last = settler.committed.clone();
+        let base = announced.borrow().base;
+        let last = if settler.committed.at < base {
+            Checkpoint {
+                at: base,
+                event_id: None,
+            }
+        } else {
+            settler.committed.clone()
+        };
         let lease = settler.lease.clone();
         let stop = cancel.child_token();
         let reader = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -66,7 +89,7 @@ pub(super) async fn run(
         drop(reader);
         match stop {
             Stop::Moved => {}
-            Stop::Lost => return settler.lease,
+            Stop::Lost | Stop::Rewound => return settler.lease,
             Stop::Cancelled => {
                 settler.finish().await;
                 return settler.lease;
@@ -134,12 +157,24 @@ struct Reader {
     shard: Shard,
     judge: Arc<Judge>,
     handle: Handle,
+    reporter: Option<Reporter>,
+    announced: watch::Receiver<Announced>,
+    missing: Missing,
     limit: ReadLimit,
+}
+
+/// What is known of an entry that should be there.
+#[derive(Debug, Default)]
+struct Missing {
+    /// Since when, and after what.
+    since: Option<(Instant, EntryId)>,
+    /// When its publisher was last asked.
+    asked: Option<Instant>,
 }
 
 impl Reader {
     async fn run(
-        self,
+        mut self,
         mut last: Checkpoint,
         lease: &Lease,
         chunks: mpsc::Sender<Vec<Judged>>,
@@ -172,6 +207,7 @@ impl Reader {
                 self.handle.resume(&feed);
             }
 
+            let generation = self.announced.borrow().generation;
             let mut chunk = Vec::with_capacity(entries.len());
             let mut broken = None;
             for entry in entries {
@@ -180,45 +216,105 @@ impl Reader {
                     continue;
                 }
                 let judged = self.judge.judge(&feed, entry);
-                if let Err(reason) = follows(&last, &judged) {
+                if let Err(reason) = follows(&last, &judged, generation) {
                     broken = Some(reason);
                     break;
                 }
                 last = judged.at.clone();
                 chunk.push(judged);
             }
-            if !chunk.is_empty() && chunks.send(chunk).await.is_err() {
+            let moved = !chunk.is_empty();
+            if moved && chunks.send(chunk).await.is_err() {
                 return;
             }
             match broken {
                 Some(reason) => {
-                    self.stall(&feed, &reason);
+                    self.stall(&feed, &reason, last.at).await;
                     if !pause(STALLED_WAIT, cancel).await {
                         return;
                     }
                 }
-                None => self.unstall(&feed),
+                None if moved => {
+                    self.missing = Missing::default();
+                    self.unstall(&feed, |state| !matches!(state, State::Paused(_)));
+                }
+                None => self.look_for(&feed, last.at).await,
             }
         }
     }
 
-    fn stall(&self, feed: &Feed, reason: &Break) {
+    /// Nothing arrived: is there something that should have?
+    async fn look_for(&mut self, feed: &Feed, last: EntryId) {
+        let top = self.announced.borrow().bounds.top.at;
+        if top <= last {
+            self.missing = Missing::default();
+            self.unstall(feed, |state| matches!(state, State::Stalled(_)));
+            return;
+        }
+        let since = match self.missing.since {
+            Some((since, after)) if after == last => since,
+            _ => {
+                self.missing.since = Some((Instant::now(), last));
+                return;
+            }
+        };
+        if since.elapsed() >= MISSING_MAX {
+            self.ask(last).await;
+        }
+        if since.elapsed() >= ANSWER_MAX {
+            let reason = format!("nothing comes after {last}, though the publisher is at {top}");
+            self.set_stalled(feed, State::Stalled(reason));
+        }
+    }
+
+    /// Asks the publisher for what comes after `last`, now and then.
+    async fn ask(&mut self, last: EntryId) {
         if self
-            .handle
-            .set_state(feed, State::Stalled(reason.to_string()))
+            .missing
+            .asked
+            .is_some_and(|asked| asked.elapsed() < MISSING_MAX)
         {
+            return;
+        }
+        let Some(reporter) = &self.reporter else {
+            return;
+        };
+        match reporter.ask_for_repair(last).await {
+            Ok(()) => self.missing.asked = Some(Instant::now()),
+            Err(reason) => debug!(shard = %self.shard, %reason, "not asked for repair"),
+        }
+    }
+
+    async fn stall(&mut self, feed: &Feed, reason: &Break, last: EntryId) {
+        match reason {
+            Break::Gap { .. } => {
+                self.ask(last).await;
+                self.set_stalled(feed, State::Stalled(reason.to_string()));
+            }
+            Break::Fork { .. } => self.set_stalled(feed, State::Forked(reason.to_string())),
+            // Its announcement is on its way.
+            Break::Unannounced { .. } => {}
+        }
+    }
+
+    fn set_stalled(&self, feed: &Feed, state: State) {
+        if self.handle.set_state(feed, state.clone()) {
+            let (State::Stalled(reason) | State::Forked(reason) | State::Paused(reason)) = state
+            else {
+                return;
+            };
             error!(%feed, %reason, "stalled: nothing is settled beyond this");
         }
     }
 
-    fn unstall(&self, feed: &Feed) {
-        let stalled = |state: &State| matches!(state, State::Stalled(_));
+    /// Shows the feed as running again if it is in a state that has ended.
+    fn unstall(&self, feed: &Feed, ended: impl Fn(&State) -> bool) {
         if self
             .handle
             .status()
             .feeds
             .get(feed)
-            .is_some_and(|status| stalled(&status.state))
+            .is_some_and(|known| known.state != State::Running && ended(&known.state))
         {
             self.handle.set_state(feed, State::Running);
         }

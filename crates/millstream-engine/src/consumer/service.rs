@@ -2,33 +2,41 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
+use millstream_core::acknowledgment::{Acknowledgment, Message, Registration};
 use millstream_core::clock::Clock;
-use millstream_core::entry::EntryId;
+use millstream_core::descriptor::Descriptor;
+use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::ErrorKind;
 use millstream_core::lease::{Feed, Lease, Role};
 use millstream_core::mapping::{self, Problem};
-use millstream_core::name::{AppName, DatabaseId};
+use millstream_core::name::{AppName, DatabaseId, StreamName};
 use millstream_core::queue;
 use millstream_core::retry::RetryPolicy;
 use millstream_core::store::{Store, Table};
 
 use crate::Transport;
 use crate::backoff::{Backoff, pause};
+use crate::consumer::following::{Announced, Follower, Stance};
 use crate::consumer::judge::Judge;
+use crate::consumer::reporter::Reporter;
 use crate::consumer::settler::{Settler, backoff};
 use crate::consumer::{Options, owned, shared};
 use crate::membership::{Member, Unit};
 use crate::pace::Pace;
-use crate::status::{FeedStatus, Handle};
+use crate::status::{FeedStatus, Handle, State};
 
 /// How many times, and how often, a consumer looks for publishers and other instances at first.
-const LOOKS_AT_START: u32 = 10;
+const LOOKS_AT_START: u32 = 50;
 const START_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often a registration that does not show is asked for again.
+const REGISTER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a consumer refuses to run.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +57,21 @@ pub enum Error {
         held_by: DatabaseId,
         /// The database that was opened.
         database: DatabaseId,
+    },
+    /// A new subscriber would lack events that are gone.
+    #[error(
+        "{stream} of {publisher} goes back to {base} in shard {shard} only: what came before is gone. \
+         Fill the tables first, or follow from what there is"
+    )]
+    Late {
+        /// The application that owns the stream.
+        publisher: AppName,
+        /// The stream.
+        stream: StreamName,
+        /// A shard whose beginning is gone.
+        shard: u16,
+        /// The last event that is gone.
+        base: EntryId,
     },
     /// The database cannot be used as it is.
     #[error(transparent)]
@@ -126,6 +149,7 @@ impl Consumer {
             judge: Arc::new(judge),
             tasks: JoinSet::new(),
             held: BTreeMap::new(),
+            asked: HashMap::new(),
             stop: CancellationToken::new(),
         };
         let result = running.run(&shutdown).await;
@@ -199,6 +223,8 @@ struct Running {
     judge: Arc<Judge>,
     tasks: JoinSet<Lease>,
     held: BTreeMap<Feed, Held>,
+    /// When each publisher was last asked for a registration.
+    asked: HashMap<(StreamName, AppName), Instant>,
     stop: CancellationToken,
 }
 
@@ -206,7 +232,21 @@ struct Held {
     lease: Lease,
     stop: CancellationToken,
     task: task::Id,
+    announced: watch::Sender<Announced>,
+    mark: Mark,
 }
+
+/// Where a feed was, and how often its publisher has spoken since.
+#[derive(Debug, Default)]
+struct Mark {
+    at: EntryId,
+    count: u64,
+    changes: u32,
+}
+
+/// Of two announcements after a checkpoint was committed, the second was made later than that for
+/// certain: it has to know what was settled.
+const CHANGES_UNTIL_CERTAIN: u32 = 2;
 
 impl Running {
     async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), Error> {
@@ -232,14 +272,29 @@ impl Running {
 
     /// Finds new publishers, shares the feeds with the other instances, starts and stops tasks.
     async fn look(&mut self) -> Result<(), Error> {
-        let feeds = self.feeds().await?;
-        self.consumer.store.register(Role::Consumer, &feeds).await?;
+        // In this order: what a publisher knows us to have settled must not be newer than our word.
+        let descriptors = self.descriptors().await?;
+        let checkpoints = self.checkpoints().await?;
+        let mut feeds: HashMap<Feed, Announced> = HashMap::new();
+        for stream in &self.consumer.options.subscribes {
+            feeds.insert(Feed::Shared(stream.clone()), Announced::default());
+        }
+        for descriptor in &descriptors {
+            let followed = self.follow(descriptor, &checkpoints).await?;
+            feeds.extend(followed);
+        }
+
+        let wanted: Vec<Feed> = feeds.keys().cloned().collect();
+        self.consumer
+            .store
+            .register(Role::Consumer, &wanted)
+            .await?;
         let held = &self.held;
         let change = self
             .member
             .look(
                 |rows| {
-                    let wanted = rows.into_iter().filter(|row| feeds.contains(&row.feed));
+                    let wanted = rows.into_iter().filter(|row| feeds.contains_key(&row.feed));
                     wanted.map(|row| vec![row]).collect()
                 },
                 |unit: &Unit| held.contains_key(&unit[0].feed),
@@ -251,34 +306,169 @@ impl Running {
             }
         }
         for lease in change.acquired.into_iter().flatten() {
-            self.start(lease).await?;
+            let announced = feeds.get(&lease.feed).cloned().unwrap_or_default();
+            self.start(lease, announced).await?;
         }
         Ok(())
     }
 
-    /// Every shard of every publisher but ourselves, and the shared streams.
-    async fn feeds(&self) -> Result<Vec<Feed>, Error> {
-        let mut feeds = Vec::new();
+    /// Every publisher but ourselves.
+    async fn descriptors(&self) -> Result<Vec<Descriptor>, Error> {
+        let mut descriptors = Vec::new();
         for stream in &self.consumer.options.subscribes {
-            feeds.push(Feed::Shared(stream.clone()));
-            for publisher in self.consumer.transport.log.publishers(Some(stream)).await? {
-                if publisher.owner != self.consumer.options.application {
-                    feeds.extend(publisher.shards().map(Feed::Owned));
-                }
-            }
+            let publishers = self.consumer.transport.log.publishers(Some(stream)).await?;
+            descriptors.extend(publishers);
         }
-        Ok(feeds)
+        descriptors.retain(|descriptor| descriptor.owner != self.consumer.options.application);
+        Ok(descriptors)
     }
 
-    async fn start(&mut self, lease: Lease) -> Result<(), Error> {
+    async fn checkpoints(&self) -> Result<HashMap<Shard, EntryId>, Error> {
+        let rows = self.consumer.store.leases(Role::Consumer).await?;
+        let owned = |row: millstream_core::lease::LeaseRow| match row.feed {
+            Feed::Owned(shard) => Some((shard, row.checkpoint.at)),
+            Feed::Shared(_) => None,
+        };
+        Ok(rows.into_iter().filter_map(owned).collect())
+    }
+
+    /// The feeds of a publisher that may be read; asks for what has to come before.
+    async fn follow(
+        &mut self,
+        descriptor: &Descriptor,
+        checkpoints: &HashMap<Shard, EntryId>,
+    ) -> Result<Vec<(Feed, Announced)>, Error> {
         let options = &self.consumer.options;
-        self.check_group(&lease).await?;
+        let follower = Follower {
+            application: &options.application,
+            database: &self.database,
+            checkpoints,
+            take_over: options.take_over,
+            from_oldest: options.from_oldest,
+        };
+        match follower.stance(descriptor) {
+            Stance::Follow(announced) => {
+                let feeds = descriptor.shards().map(Feed::Owned).zip(announced);
+                let feeds: Vec<_> = feeds.collect();
+                for (feed, announced) in &feeds {
+                    self.tell(feed, announced, descriptor.count);
+                }
+                Ok(feeds)
+            }
+            Stance::Register {
+                reason,
+                checkpoints,
+            } => {
+                if reason == Registration::Rewound {
+                    for shard in descriptor.shards() {
+                        if let Some(held) = self.held.get(&Feed::Owned(shard)) {
+                            held.stop.cancel();
+                        }
+                    }
+                }
+                self.register(descriptor, reason, checkpoints).await?;
+                Ok(Vec::new())
+            }
+            Stance::Held(held_by) => Err(Error::GroupHeld {
+                group: options.application.clone(),
+                held_by,
+                database: self.database.clone(),
+            }),
+            Stance::Late { base, shard } => Err(Error::Late {
+                publisher: descriptor.owner.clone(),
+                stream: descriptor.stream.clone(),
+                shard,
+                base,
+            }),
+        }
+    }
+
+    /// Asks to be registered, now and then, until it shows.
+    async fn register(
+        &mut self,
+        descriptor: &Descriptor,
+        reason: Registration,
+        checkpoints: Vec<EntryId>,
+    ) -> Result<(), Error> {
+        let to = (descriptor.stream.clone(), descriptor.owner.clone());
+        let asked = self.asked.get(&to);
+        if asked.is_some_and(|asked| asked.elapsed() < REGISTER_INTERVAL) {
+            return Ok(());
+        }
+        let (stream, owner) = &to;
+        debug!(%stream, %owner, ?reason, "asking to be registered");
+        let registration = Acknowledgment {
+            application: self.consumer.options.application.clone(),
+            database: self.database.clone(),
+            stream: stream.clone(),
+            message: Message::Register {
+                reason,
+                checkpoints,
+            },
+        };
+        let log = &self.consumer.transport.log;
+        log.acknowledge(owner, &registration.encode()).await?;
+        self.asked.insert(to, Instant::now());
+        Ok(())
+    }
+
+    /// Tells a feed's task what its publisher says, and compares that with where the feed was some
+    /// announcements ago.
+    fn tell(&mut self, feed: &Feed, announced: &Announced, count: u64) {
+        let Some(held) = self.held.get_mut(feed) else {
+            return;
+        };
+        held.announced.send_if_modified(|known| {
+            let news = known != announced;
+            known.clone_from(announced);
+            news
+        });
+        let mark = &mut held.mark;
+        if mark.count == count {
+            return;
+        }
+        mark.count = count;
+        mark.changes += 1;
+        if mark.changes < CHANGES_UNTIL_CERTAIN {
+            return;
+        }
+        let handle = &self.consumer.handle;
+        let (was, top) = (mark.at, announced.bounds.top.at);
+        *mark = Mark {
+            at: handle.status().feeds.get(feed).map_or(was, |feed| feed.at),
+            count,
+            changes: 0,
+        };
+        if was.high == top.high && top < was {
+            let reason = format!(
+                "{was} was settled here, and the publisher is at {top} only: its database was restored"
+            );
+            if handle.set_state(feed, State::Forked(reason.clone())) {
+                error!(%feed, %reason, "forked");
+            }
+        }
+    }
+
+    async fn start(&mut self, lease: Lease, announced: Announced) -> Result<(), Error> {
+        let options = &self.consumer.options;
+        self.free_position(&lease).await?;
+        let (announced, listening) = watch::channel(announced);
+        let reporter = match &lease.feed {
+            Feed::Owned(shard) => Some(Reporter {
+                log: self.consumer.transport.log.clone(),
+                application: options.application.clone(),
+                database: self.database.clone(),
+                shard: shard.clone(),
+            }),
+            Feed::Shared(_) => None,
+        };
         let settler = Settler {
             store: self.consumer.store.clone(),
             transport: self.consumer.transport.clone(),
             clock: self.consumer.clock.clone(),
             handle: self.consumer.handle.clone(),
-            database: self.database.clone(),
+            reporter,
+            announced: listening.clone(),
             member: queue::Member {
                 group: options.application.clone(),
                 consumer: options.instance.clone(),
@@ -289,7 +479,8 @@ impl Running {
             seen: lease.checkpoint.clone(),
             committed_at: Instant::now(),
             checked_at: Instant::now(),
-            published: (EntryId::ZERO, Instant::now()),
+            reported: (EntryId::ZERO, Instant::now()),
+            exceptions: None,
             lease: lease.clone(),
         };
         info!(feed = %lease.feed, epoch = lease.epoch, at = %lease.checkpoint.at, "feed acquired");
@@ -305,40 +496,44 @@ impl Running {
         let stop = self.stop.child_token();
         let judge = self.judge.clone();
         let task = match lease.feed.clone() {
-            Feed::Owned(shard) => self
-                .tasks
-                .spawn(owned::run(shard, settler, judge, stop.clone())),
+            Feed::Owned(shard) => {
+                self.tasks
+                    .spawn(owned::run(shard, settler, listening, judge, stop.clone()))
+            }
             Feed::Shared(stream) => {
                 self.tasks
                     .spawn(shared::run(stream, settler, judge, stop.clone()))
             }
         };
-        let task = task.id();
-        self.held
-            .insert(lease.feed.clone(), Held { lease, stop, task });
+        let held = Held {
+            stop,
+            task: task.id(),
+            announced,
+            mark: Mark::default(),
+            lease: lease.clone(),
+        };
+        self.held.insert(lease.feed, held);
         Ok(())
     }
 
-    /// A copy of a database must not move the original's position.
-    async fn check_group(&self, lease: &Lease) -> Result<(), Error> {
+    /// The publisher has registered this database: positions of another one in our name are over.
+    /// Those of our own go too where the database was restored, since they only rise.
+    async fn free_position(&self, lease: &Lease) -> Result<(), Error> {
         let Feed::Owned(shard) = &lease.feed else {
             return Ok(());
         };
         let group = &self.consumer.options.application;
         let log = &self.consumer.transport.log;
         for position in log.positions(shard).await? {
-            if position.group != *group || position.database == self.database {
+            if position.group != *group {
                 continue;
             }
-            if !self.consumer.options.take_over {
-                return Err(Error::GroupHeld {
-                    group: position.group,
-                    held_by: position.database,
-                    database: self.database.clone(),
-                });
+            let other = position.database != self.database;
+            if other || position.at > lease.checkpoint.at {
+                let (at, database) = (position.at, &position.database);
+                warn!(%shard, %at, %database, "forgetting a published position");
+                log.forget_positions(shard, group).await?;
             }
-            warn!(%shard, held_by = %position.database, "taking the group over");
-            log.forget_positions(shard, group).await?;
         }
         Ok(())
     }

@@ -1,28 +1,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use millstream_core::acknowledgment::{Exception, Receipt};
 use millstream_core::clock::Clock;
 use millstream_core::delivery::{Delivery, Outcome};
 use millstream_core::entry::EntryId;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Feed, Lease};
-use millstream_core::log::Position;
-use millstream_core::name::{DatabaseId, StreamName};
+use millstream_core::limits::EXCEPTIONS_MAX;
+use millstream_core::name::StreamName;
 use millstream_core::queue::Member;
 use millstream_core::retry::RetryPolicy;
 use millstream_core::store::{Batch, Store};
 
 use crate::Transport;
 use crate::backoff::Backoff;
+use crate::consumer::following::Announced;
+use crate::consumer::reporter::Reporter;
 use crate::pace::Pace;
 use crate::status::{Handle, State};
 
-/// A busy feed publishes its position no more often than this.
-const POSITION_INTERVAL: Duration = Duration::from_millis(250);
+/// A busy feed reports no more often than this.
+const REPORT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// An idle feed reports again after this long: what it said before may have been lost.
+const REPORT_AGAIN: Duration = Duration::from_secs(5);
 
 /// How long a checkpoint may lag that moved over passed-over entries only.
 const PASSED_OVER_MAX: Duration = Duration::from_secs(1);
@@ -37,7 +44,9 @@ pub(super) struct Settler {
     pub(super) transport: Transport,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) handle: Handle,
-    pub(super) database: DatabaseId,
+    /// Who is told about an owned stream; nobody about the shared one.
+    pub(super) reporter: Option<Reporter>,
+    pub(super) announced: watch::Receiver<Announced>,
     pub(super) member: Member,
     pub(super) lease: Lease,
     pub(super) pace: Pace,
@@ -50,8 +59,10 @@ pub(super) struct Settler {
     pub(super) committed_at: Instant,
     /// When the database was last asked where it is.
     pub(super) checked_at: Instant,
-    /// What the transport was told, and when.
-    pub(super) published: (EntryId, Instant),
+    /// What was reported, and when.
+    pub(super) reported: (EntryId, Instant),
+    /// Parked and dead events of the feed, and how many there are; none when they are to be read.
+    pub(super) exceptions: Option<(Vec<Exception>, u64)>,
 }
 
 /// Why settling ends.
@@ -63,6 +74,8 @@ pub(super) enum Stop {
     Lost,
     /// The checkpoint is not where it was: go on from where it is.
     Moved,
+    /// It went back: the publisher has to know before anything is read again.
+    Rewound,
 }
 
 impl Settler {
@@ -119,8 +132,11 @@ impl Settler {
         if let Some(applied) = applied {
             self.pace.observe(count, applied.took);
             let dead = applied.counts.get(Outcome::Dead);
+            let blocked = applied.counts.get(Outcome::Blocked);
+            if dead + blocked > 0 {
+                self.exceptions = None;
+            }
             if dead > 0 {
-                let blocked = applied.counts.get(Outcome::Blocked);
                 warn!(feed = %self.lease.feed, dead, blocked, "events parked: see `millstream dead-letters list`");
             }
             if applied.repeated > 0 {
@@ -137,7 +153,7 @@ impl Settler {
         if let Feed::Shared(stream) = self.lease.feed.clone() {
             self.ack(&stream, &entries, cancel).await?;
         }
-        self.publish_position(false).await;
+        self.report(false).await;
         Ok(())
     }
 
@@ -218,15 +234,19 @@ impl Settler {
         if self.seen != self.committed && self.committed_at.elapsed() >= PASSED_OVER_MAX {
             self.settle(Vec::new(), self.seen.clone(), cancel).await?;
         }
-        self.publish_position(true).await;
+        self.report(true).await;
         Ok(())
     }
 
     /// Follows the database to where it says it is.
     fn moved_to(&mut self, checkpoint: Checkpoint) -> Stop {
+        let back = checkpoint.at < self.committed.at;
         self.committed = checkpoint.clone();
         self.seen = checkpoint;
-        Stop::Moved
+        match self.lease.feed {
+            Feed::Owned(_) if back => Stop::Rewound,
+            _ => Stop::Moved,
+        }
     }
 
     async fn check(&mut self) -> Result<(), Stop> {
@@ -262,27 +282,49 @@ impl Settler {
                 .await
                 .ok();
         }
-        self.publish_position(true).await;
+        self.report(true).await;
     }
 
-    async fn publish_position(&mut self, now: bool) {
-        let Feed::Owned(shard) = &self.lease.feed else {
+    /// Says how far the feed is: the position to everybody, the receipt to the publisher. The only
+    /// place that does, and only with what is committed.
+    async fn report(&mut self, now: bool) {
+        let Some(reporter) = self.reporter.clone() else {
             return;
         };
-        let (at, when) = self.published;
-        if at == self.committed.at || !(now || when.elapsed() >= POSITION_INTERVAL) {
+        let at = self.committed.at;
+        let (told, when) = self.reported;
+        let moved = at != told && (now || when.elapsed() >= REPORT_INTERVAL);
+        if at == EntryId::ZERO || !(moved || when.elapsed() >= REPORT_AGAIN) {
             return;
         }
-        let position = Position {
-            group: self.member.group.clone(),
-            database: self.database.clone(),
-            at: self.committed.at,
-        };
-        match self.transport.log.publish_position(shard, &position).await {
-            Ok(()) => self.published = (position.at, Instant::now()),
-            // It is published again with the next batch, or at the next idle moment.
-            Err(error) => debug!(feed = %self.lease.feed, %error, "position not published"),
+        let feed = self.lease.feed.clone();
+        if let Err(error) = reporter.publish_position(at).await {
+            debug!(%feed, %error, "position not published");
         }
+        if (at != told || self.announced.borrow().settled < at)
+            && let Err(error) = self.send_receipt(&reporter).await
+        {
+            debug!(%feed, %error, "receipt not sent");
+        }
+        // Whatever got lost of it is said again before long.
+        self.reported = (at, Instant::now());
+    }
+
+    async fn send_receipt(&mut self, reporter: &Reporter) -> Result<(), Error> {
+        let shard = &reporter.shard;
+        let (exceptions, total) = match self.exceptions.take() {
+            Some(known) => known,
+            None => self.store.exceptions(shard, EXCEPTIONS_MAX).await?,
+        };
+        self.exceptions = Some((exceptions.clone(), total));
+        let omitted = total.saturating_sub(exceptions.len() as u64);
+        let receipt = Receipt {
+            shard: shard.number,
+            settled: self.committed.clone(),
+            exceptions,
+            omitted,
+        };
+        reporter.send(receipt).await
     }
 
     /// Says why the feed waits, once per reason.

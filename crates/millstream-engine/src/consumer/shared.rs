@@ -36,7 +36,7 @@ pub(super) async fn run(
     loop {
         match worker.work(&mut settler).await {
             Stop::Moved => {}
-            Stop::Lost | Stop::Cancelled => return settler.lease,
+            Stop::Lost | Stop::Rewound | Stop::Cancelled => return settler.lease,
         }
     }
 }

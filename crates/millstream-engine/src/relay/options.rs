@@ -17,6 +17,9 @@ pub struct Options {
     pub lease: Duration,
     /// At most this many events are numbered in one transaction. 500 by default.
     pub batch_max: usize,
+    /// Whether a forked stream is begun anew, as a new generation, instead of being left alone until a
+    /// person has decided. False by default.
+    pub begin_generation: bool,
 }
 
 /// A stream that an application owns.
@@ -26,6 +29,25 @@ pub struct StreamOptions {
     pub name: StreamName,
     /// How many shards it has; fixed once it has been published to.
     pub shards: u16,
+    /// How long events are kept at least, after they were numbered, in outbox and stream. Those that
+    /// some subscriber has not settled are kept longer; only a transport that is full gives up sooner
+    /// what everybody has settled. 7 days by default.
+    pub retention: Duration,
+    /// Events of each shard that are kept below what everybody has settled, for replays. 1,000 by
+    /// default.
+    pub replay_margin: u64,
+}
+
+impl StreamOptions {
+    /// A stream with everything else at its default.
+    pub fn new(name: StreamName, shards: u16) -> Self {
+        Self {
+            name,
+            shards,
+            retention: Duration::from_secs(7 * 24 * 60 * 60),
+            replay_margin: 1_000,
+        }
+    }
 }
 
 impl Options {
@@ -40,6 +62,7 @@ impl Options {
             publishes: Vec::new(),
             lease,
             batch_max: 500,
+            begin_generation: false,
         }
     }
 }

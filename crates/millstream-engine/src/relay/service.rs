@@ -5,22 +5,22 @@ use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use millstream_core::clock::Clock;
+use millstream_core::descriptor::Descriptor;
 use millstream_core::entry::Shard;
 use millstream_core::error::ErrorKind;
 use millstream_core::lease::{Feed, Lease, LeaseRow, Role};
-use millstream_core::log::{Descriptor, Log};
+use millstream_core::log::Log;
 use millstream_core::name::{DatabaseId, StreamName};
 use millstream_core::outbox::Outbox;
 use millstream_core::retry::RetryPolicy;
 
 use crate::backoff::{Backoff, pause};
 use crate::membership::{Member, Unit};
-use crate::relay::stream::StreamRelay;
+use crate::relay::followers::{Followers, GENERATION_FIRST};
+use crate::relay::stream::{Pace, StreamRelay};
 use crate::relay::{Options, StreamOptions};
 use crate::status::{FeedStatus, Handle};
-
-/// The generation of a stream that was never begun anew.
-const GENERATION_FIRST: u64 = 1;
 
 /// Why a relay refuses to run.
 #[derive(Debug, thiserror::Error)]
@@ -53,16 +53,23 @@ pub enum Error {
 pub struct Relay {
     outbox: Arc<dyn Outbox>,
     log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
     options: Options,
     handle: Handle,
 }
 
 impl Relay {
     /// Puts a relay together. Nothing happens before [`run`](Self::run).
-    pub fn new(outbox: Arc<dyn Outbox>, log: Arc<dyn Log>, options: Options) -> Self {
+    pub fn new(
+        outbox: Arc<dyn Outbox>,
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Self {
         Self {
             outbox,
             log,
+            clock,
             options,
             handle: Handle::default(),
         }
@@ -249,9 +256,19 @@ impl Running {
             }
         });
         let stop = self.stop.child_token();
+        let options = self
+            .relay
+            .options
+            .publishes
+            .iter()
+            .find(|options| options.name == stream)
+            .expect("leases are only taken on streams that are published to")
+            .clone();
+        let (outbox, log) = (&self.relay.outbox, &self.relay.log);
         let relay = StreamRelay {
-            outbox: self.relay.outbox.clone(),
-            log: self.relay.log.clone(),
+            outbox: outbox.clone(),
+            log: log.clone(),
+            clock: self.relay.clock.clone(),
             handle: self.relay.handle.clone(),
             descriptor: Descriptor {
                 stream: stream.clone(),
@@ -259,10 +276,17 @@ impl Running {
                 database: self.database.clone(),
                 shards: u16::try_from(leases.len()).unwrap_or(u16::MAX),
                 generation: GENERATION_FIRST,
+                count: 0,
+                bounds: Vec::new(),
+                subscribers: Vec::new(),
             },
-            leases: leases.clone(),
+            options,
+            begin_generation: self.relay.options.begin_generation,
             batch_max: self.relay.options.batch_max,
             cancel: stop.clone(),
+            senders: StreamRelay::senders(outbox, log, leases.clone()),
+            followers: Followers::default(),
+            pace: Pace::default(),
         };
         let task = self.tasks.spawn(relay.run()).id();
         self.held.insert(stream, Held { leases, stop, task });

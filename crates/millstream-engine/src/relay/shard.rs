@@ -1,16 +1,23 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use tracing::{debug, info};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
 
 use millstream_core::entry::{Entry, EntryId, Shard};
-use millstream_core::error::Error;
-use millstream_core::lease::Checkpoint;
+use millstream_core::error::{Error, ErrorKind};
+use millstream_core::lease::{Checkpoint, Lease};
 use millstream_core::log::{Appended, Log, ReadLimit};
 use millstream_core::outbox::{Outbox, OutboxRow};
 use millstream_core::wire;
 
+use crate::relay::judge::{Damage, Evidence, Fork, Verdict, next};
+
 /// Rows read from the outbox at once when a stream is behind.
 const CATCH_UP_MAX: usize = 500;
+
+/// A shard is made anew no more often than this, whoever keeps damaging it.
+const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One shard as its relay sees it.
 #[derive(Debug)]
@@ -18,21 +25,17 @@ pub(super) struct Sender {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) log: Arc<dyn Log>,
     pub(super) shard: Shard,
-    /// The last numbered row.
-    pub(super) top: Checkpoint,
+    /// The last numbered row, and the right to work here.
+    pub(super) lease: Lease,
+    /// Entries up to here may be missing in the stream.
+    pub(super) floor: EntryId,
     /// The last entry known to be in the stream; none until it has been looked at.
     pub(super) appended: Option<EntryId>,
-}
-
-/// The stream is not a prefix of what the outbox says it is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Divergence {
-    #[error("the stream holds {found}, above the last number {top} of this database")]
-    Ahead { found: EntryId, top: EntryId },
-    #[error("the last entry {found} is not the event that has this number in the outbox")]
-    Foreign { found: EntryId },
-    #[error("the outbox does not hold the event that comes after {after}, though it was numbered")]
-    Missing { after: EntryId },
+    /// Left alone until then.
+    pub(super) rests_until: Option<Instant>,
+    /// Left alone until a person has decided.
+    pub(super) forked: bool,
+    pub(super) repaired_at: Option<Instant>,
 }
 
 /// What came of a step.
@@ -40,14 +43,29 @@ pub(super) enum Divergence {
 pub(super) enum Step {
     /// This many more events are in the stream.
     Sent(u64),
-    /// The stream diverged; nothing more is sent to it.
-    Diverged(Divergence),
+    /// The stream was damaged, and begun anew.
+    Repaired,
+    /// The stream is left as it is.
+    Forked(Fork),
+    /// The outbox lacks what the stream should hold.
+    Missing { after: EntryId },
 }
 
 impl Sender {
-    /// Whether numbered rows may be missing in the stream.
+    /// Whether numbered rows may be missing in the stream, and something can be done about it now.
     pub(super) fn is_behind(&self) -> bool {
-        self.appended.is_none_or(|appended| appended < self.top.at)
+        let rests = self.rests_until.is_some_and(|until| Instant::now() < until);
+        !rests && !self.forked && self.appended.is_none_or(|appended| appended < self.top())
+    }
+
+    fn top(&self) -> EntryId {
+        self.lease.checkpoint.at
+    }
+
+    /// Leaves the shard alone for a while.
+    pub(super) fn rest(&mut self, wait: Duration) {
+        self.appended = None;
+        self.rests_until = Some(Instant::now() + wait);
     }
 
     /// Appends rows that were just numbered, if they follow what is in the stream; otherwise they
@@ -65,23 +83,24 @@ impl Sender {
     pub(super) async fn catch_up(&mut self) -> Result<Step, Error> {
         let mut sent = 0;
         while self.is_behind() {
-            let Some(after) = self.appended else {
+            let Some(appended) = self.appended else {
                 // Nothing may be missing at all: an answer that got lost was a good one.
-                match self.judge().await? {
-                    Ok(_) => continue,
-                    Err(divergence) => return Ok(Step::Diverged(divergence)),
+                match self.look().await? {
+                    Step::Sent(_) => continue,
+                    other => return Ok(other),
                 }
             };
+            let after = appended.max(EntryId::new(self.top().high, 0));
             let rows = self
                 .outbox
                 .numbered(&self.shard, after, CATCH_UP_MAX)
                 .await?;
             if rows.is_empty() {
-                return Ok(Step::Diverged(Divergence::Missing { after }));
+                return Ok(Step::Missing { after });
             }
-            match self.append(after, &rows).await? {
+            match self.append(appended, &rows).await? {
                 Step::Sent(more) => sent += more,
-                diverged @ Step::Diverged(_) => return Ok(diverged),
+                other => return Ok(other),
             }
         }
         Ok(Step::Sent(sent))
@@ -89,17 +108,9 @@ impl Sender {
 
     async fn append(&mut self, after: EntryId, rows: &[OutboxRow]) -> Result<Step, Error> {
         // The log compares the last id alone; that nothing is left out is ours to see to.
-        let mut last = after;
-        for row in rows {
-            if !follows(last, row.at) {
-                return Ok(Step::Diverged(Divergence::Missing { after: last }));
-            }
-            last = row.at;
-        }
-        let entries: Vec<Entry> = rows
-            .iter()
-            .map(|row| wire::encode_owned(row, &self.shard.owner))
-            .collect();
+        let Some(entries) = self.encode(after, rows) else {
+            return Ok(Step::Missing { after });
+        };
         let Some(last) = entries.last().map(|entry| entry.id) else {
             return Ok(Step::Sent(0));
         };
@@ -112,56 +123,141 @@ impl Sender {
             }
             Appended::Mismatch { last: found } => {
                 debug!(shard = %self.shard, expected = %after, %found, "append refused");
-                Ok(match self.judge().await? {
-                    // Behind or level: the next catch-up goes on from there.
-                    Ok(_) => Step::Sent(0),
-                    Err(divergence) => Step::Diverged(divergence),
-                })
+                Ok(Step::Sent(0))
             }
         }
     }
 
-    /// Looks whether the stream is a prefix of what it should be, and where it ends.
-    pub(super) async fn judge(&mut self) -> Result<Result<EntryId, Divergence>, Error> {
-        let found = self.log.describe(&self.shard).await?.last;
-        let top = self.top.at;
-        if found > top {
-            return Ok(Err(Divergence::Ahead { found, top }));
+    /// The entries of dense rows after `after`; none if a number is left out.
+    fn encode(&self, after: EntryId, rows: &[OutboxRow]) -> Option<Vec<Entry>> {
+        let mut last = after;
+        for row in rows {
+            if !follows(last, row.at) {
+                return None;
+            }
+            last = row.at;
         }
-        if found > EntryId::ZERO && !self.is_ours(found).await? {
-            return Ok(Err(Divergence::Foreign { found }));
-        }
-        if self.appended.is_some_and(|appended| found < appended) {
-            info!(shard = %self.shard, %found, "the stream lost entries, adding them again");
-        }
-        self.appended = Some(found);
-        Ok(Ok(found))
+        let encode = |row| wire::encode_owned(row, &self.shard.owner);
+        Some(rows.iter().map(encode).collect())
     }
 
-    /// Whether the last entry carries the event that has its number in the outbox. A trimmed entry
-    /// is not looked at; the number alone must do.
-    async fn is_ours(&self, last: EntryId) -> Result<bool, Error> {
-        let row = if last == self.top.at {
-            self.top.clone()
+    /// Compares the stream with the outbox, and begins it anew where it is damaged.
+    pub(super) async fn look(&mut self) -> Result<Step, Error> {
+        let found = self.log.describe(&self.shard).await?;
+        let last = if found.length > 0 {
+            self.entry_after(before(found.last)).await?
         } else {
-            match self.outbox.checkpoint_at(&self.shard, last).await? {
-                Some(row) => row,
-                None => return Ok(false),
-            }
+            None
         };
-        let before = EntryId::new(last.high, last.low - 1);
+        let beyond = if found.last > self.top() {
+            self.entry_after(self.top()).await?
+        } else {
+            None
+        };
+        let expected = self.event_at(found.last).await?;
+        let evidence = Evidence {
+            shard: &self.shard,
+            top: &self.lease.checkpoint,
+            floor: self.floor,
+            found,
+            last: last.as_ref(),
+            expected: expected.as_ref().and_then(|row| row.event_id.as_ref()),
+            beyond: beyond.as_ref(),
+        };
+        match evidence.judge() {
+            Verdict::Prefix(last) => {
+                if self.appended.is_some_and(|appended| last < appended) {
+                    warn!(shard = %self.shard, found = %last, "the stream lost entries, adding them again");
+                }
+                self.appended = Some(last);
+                Ok(Step::Sent(0))
+            }
+            Verdict::Repair(damage) => self.repair(found.last, damage).await,
+            Verdict::Forked(fork) => {
+                // A relay that has lost its lease sees what its successor sent: that is no fork.
+                self.hold().await?;
+                Ok(Step::Forked(fork))
+            }
+        }
+    }
+
+    async fn entry_after(&self, after: EntryId) -> Result<Option<Entry>, Error> {
         let limit = ReadLimit { count: 1, bytes: 1 };
         let entries = self
             .log
-            .read(&self.shard, before, limit, std::time::Duration::ZERO)
+            .read(&self.shard, after, limit, Duration::ZERO)
             .await?;
-        Ok(match entries.first() {
-            Some(entry) => {
-                let ours = row.event_id.as_ref().map(|id| id.as_str().as_bytes());
-                entry.fields.get(wire::field::EVENT_ID).map(AsRef::as_ref) == ours
+        Ok(entries.into_iter().next())
+    }
+
+    async fn event_at(&self, at: EntryId) -> Result<Option<Checkpoint>, Error> {
+        if at == self.top() {
+            return Ok(Some(self.lease.checkpoint.clone()));
+        }
+        self.outbox.checkpoint_at(&self.shard, at).await
+    }
+
+    /// Makes sure that the lease is ours, and that nothing was numbered behind our back.
+    pub(super) async fn hold(&self) -> Result<(), Error> {
+        match self.outbox.checkpoint(&self.lease).await? {
+            Some(checkpoint) if checkpoint == self.lease.checkpoint => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Fenced,
+                format!("{}: lease lost", self.shard),
+            )),
+        }
+    }
+
+    /// Begins the stream anew from the floor. What does not fit into one batch is caught up with.
+    async fn repair(&mut self, judged: EntryId, damage: Damage) -> Result<Step, Error> {
+        let again = |at: Instant| at.elapsed() < REPAIR_INTERVAL;
+        if self.repaired_at.is_some_and(again) {
+            self.rest(REPAIR_INTERVAL);
+            return Ok(Step::Sent(0));
+        }
+        let rows = self
+            .outbox
+            .numbered(&self.shard, self.floor, CATCH_UP_MAX)
+            .await?;
+        let entries = match self.encode(self.floor, &rows) {
+            Some(entries) if !entries.is_empty() || self.floor >= self.top() => entries,
+            _ => return Ok(Step::Missing { after: self.floor }),
+        };
+        // Just before, since nothing else keeps a relay that was asleep from doing this.
+        self.hold().await?;
+        self.appended = None;
+        let appended = self
+            .log
+            .replace(&self.shard, judged, self.floor, &entries)
+            .await?;
+        self.repaired_at = Some(Instant::now());
+        match appended {
+            Appended::Added => {
+                self.appended = Some(entries.last().map_or(self.floor, |entry| entry.id));
+                match damage {
+                    Damage::Lost { .. } | Damage::Over { .. } => {
+                        warn!(shard = %self.shard, %damage, from = %next(self.floor), "stream begun anew");
+                    }
+                    Damage::Foreign { .. } | Damage::Raised { .. } => {
+                        error!(shard = %self.shard, %damage, from = %next(self.floor), "stream begun anew");
+                    }
+                }
+                Ok(Step::Repaired)
             }
-            None => true,
-        })
+            Appended::Mismatch { last } => {
+                info!(shard = %self.shard, %judged, found = %last, "the stream moved while it was judged");
+                Ok(Step::Sent(0))
+            }
+        }
+    }
+}
+
+/// The largest id below this one.
+fn before(id: EntryId) -> EntryId {
+    match (id.high, id.low) {
+        (0, 0) => id,
+        (high, 0) => EntryId::new(high - 1, u64::MAX),
+        (high, low) => EntryId::new(high, low - 1),
     }
 }
 

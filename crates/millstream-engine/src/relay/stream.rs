@@ -1,5 +1,6 @@
 //! One stream of an application: all of its shards under one lease.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,55 +8,110 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use millstream_core::clock::Clock;
+use millstream_core::descriptor::Descriptor;
 use millstream_core::entry::EntryId;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Feed, Lease};
-use millstream_core::log::{Descriptor, Log};
+use millstream_core::log::Log;
 use millstream_core::name::EventId;
 use millstream_core::outbox::{Outbox, OutboxRow};
 use millstream_core::retry::RetryPolicy;
 
 use crate::backoff::Backoff;
-use crate::relay::shard::{Divergence, Sender, Step};
+use crate::relay::StreamOptions;
+use crate::relay::followers::Followers;
+use crate::relay::shard::{Sender, Step};
 use crate::status::{Handle, State};
 
 /// How long an idle relay waits for rows before it looks around.
-const WAIT: Duration = Duration::from_secs(1);
+const WAIT: Duration = Duration::from_millis(500);
 
 /// How often the streams are compared with the outbox, and what is published announced again.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3);
+
+/// How long a shard rests that something is wrong with.
+const REST: Duration = CHECK_INTERVAL;
 
 /// The relay of one stream while it holds the leases on all of its shards.
 #[derive(Debug)]
 pub(super) struct StreamRelay {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) log: Arc<dyn Log>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) handle: Handle,
     pub(super) descriptor: Descriptor,
-    pub(super) leases: Vec<Lease>,
+    pub(super) options: StreamOptions,
+    pub(super) begin_generation: bool,
     pub(super) batch_max: usize,
     pub(super) cancel: CancellationToken,
+    /// One for each shard, in their order.
+    pub(super) senders: Vec<Sender>,
+    pub(super) followers: Followers,
+    pub(super) pace: Pace,
+}
+
+/// When things were done last, and what is to be done next.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Whether followers were read from the database, and old messages looked through.
+    pub(super) begun: bool,
+    /// The last message that was taken in.
+    pub(super) heard: EntryId,
+    pub(super) heard_at: Option<Instant>,
+    pub(super) recorded_at: Option<Instant>,
+    pub(super) checked_at: Option<Instant>,
+    pub(super) pruned_at: Option<Instant>,
+    /// Shards that a follower waits for.
+    pub(super) wanted: BTreeSet<u16>,
+    /// Whether followers have to be told something before the next check.
+    pub(super) announce: bool,
+}
+
+pub(super) fn is_due(last: Option<Instant>, interval: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= interval)
 }
 
 impl StreamRelay {
+    /// A relay for leases that were just acquired.
+    pub(super) fn senders(
+        outbox: &Arc<dyn Outbox>,
+        log: &Arc<dyn Log>,
+        leases: Vec<Lease>,
+    ) -> Vec<Sender> {
+        let sender = |lease: Lease| match lease.feed.clone() {
+            Feed::Owned(shard) => Some(Sender {
+                outbox: outbox.clone(),
+                log: log.clone(),
+                shard,
+                lease,
+                floor: EntryId::ZERO,
+                appended: None,
+                rests_until: None,
+                forked: false,
+                repaired_at: None,
+            }),
+            Feed::Shared(_) => None,
+        };
+        leases.into_iter().filter_map(sender).collect()
+    }
+
     /// Sends until it is told to stop or has lost the leases, and returns them.
     pub(super) async fn run(mut self) -> Vec<Lease> {
-        let mut senders = self.senders();
-        let mut backoff = Backoff::new(RetryPolicy::OUTAGE, self.leases[0].epoch);
-        let mut checked: Option<Instant> = None;
+        let mut backoff = Backoff::new(RetryPolicy::OUTAGE, self.senders[0].lease.epoch);
         while !self.cancel.is_cancelled() {
-            match self.step(&mut senders, &mut checked).await {
+            match self.step().await {
                 Ok(()) => {
                     if backoff.failures() > 0 {
                         backoff.succeeded();
                         info!(stream = %self.descriptor.stream, "relay resumed");
-                        for lease in &self.leases {
-                            self.handle.resume(&lease.feed);
+                        for sender in &self.senders {
+                            self.handle.resume(&sender.lease.feed);
                         }
                     }
                 }
                 Err(reason) if reason.kind() == ErrorKind::Fenced => {
-                    match self.reload(&mut senders).await {
+                    match self.reload().await {
                         Ok(true) => {}
                         Ok(false) => {
                             info!(stream = %self.descriptor.stream, "lease went to another relay");
@@ -75,45 +131,44 @@ impl StreamRelay {
                 }
             }
         }
-        self.leases
+        self.leases()
     }
 
-    fn senders(&self) -> Vec<Sender> {
-        let sender = |lease: &Lease| match &lease.feed {
-            Feed::Owned(shard) => Some(Sender {
-                outbox: self.outbox.clone(),
-                log: self.log.clone(),
-                shard: shard.clone(),
-                top: lease.checkpoint.clone(),
-                appended: None,
-            }),
-            Feed::Shared(_) => None,
-        };
-        self.leases.iter().filter_map(sender).collect()
+    pub(super) fn leases(&self) -> Vec<Lease> {
+        let lease = |sender: &Sender| sender.lease.clone();
+        self.senders.iter().map(lease).collect()
     }
 
-    async fn step(
-        &mut self,
-        senders: &mut [Sender],
-        checked: &mut Option<Instant>,
-    ) -> Result<(), Error> {
-        if checked.is_none_or(|checked| checked.elapsed() >= CHECK_INTERVAL) {
-            self.log.announce(&self.descriptor).await?;
-            for sender in senders.iter_mut() {
-                let step = match sender.judge().await? {
-                    Ok(_) => Step::Sent(0),
-                    Err(divergence) => Step::Diverged(divergence),
-                };
-                self.took(sender, step).await?;
+    pub(super) fn tops(&self) -> Vec<Checkpoint> {
+        let top = |sender: &Sender| sender.lease.checkpoint.clone();
+        self.senders.iter().map(top).collect()
+    }
+
+    async fn step(&mut self) -> Result<(), Error> {
+        self.listen().await?;
+        if is_due(self.pace.checked_at, CHECK_INTERVAL) {
+            self.check().await?;
+            self.pace.checked_at = Some(Instant::now());
+        } else if std::mem::take(&mut self.pace.announce) {
+            self.announce().await?;
+        }
+        for number in std::mem::take(&mut self.pace.wanted) {
+            if !self.senders[usize::from(number)].forked {
+                self.look(usize::from(number)).await?;
             }
-            *checked = Some(Instant::now());
         }
-        for sender in senders.iter_mut().filter(|sender| sender.is_behind()) {
-            let step = sender.catch_up().await?;
-            self.took(sender, step).await?;
+        for index in 0..self.senders.len() {
+            if self.senders[index].is_behind() {
+                let step = self.senders[index].catch_up().await;
+                self.took(index, step).await?;
+            }
         }
 
-        let rows = self.outbox.number(&self.leases, self.batch_max).await?;
+        let now = self.clock.now();
+        let rows = self
+            .outbox
+            .number(&self.leases(), self.batch_max, now)
+            .await?;
         if rows.is_empty() {
             tokio::select! {
                 () = self.outbox.wait(&self.descriptor.stream, WAIT) => {}
@@ -121,15 +176,15 @@ impl StreamRelay {
             }
             return Ok(());
         }
-        self.raise(senders, &rows);
-        let mut by_shard: Vec<Vec<OutboxRow>> = senders.iter().map(|_| Vec::new()).collect();
+        self.raise(&rows);
+        let mut by_shard: Vec<Vec<OutboxRow>> = self.senders.iter().map(|_| Vec::new()).collect();
         for row in rows {
             by_shard[usize::from(row.shard)].push(row);
         }
-        for (sender, rows) in senders.iter_mut().zip(&by_shard) {
+        for (index, rows) in by_shard.iter().enumerate() {
             if !rows.is_empty() {
-                let step = sender.send(rows).await?;
-                self.took(sender, step).await?;
+                let step = self.senders[index].send(rows).await;
+                self.took(index, step).await?;
             }
         }
         Ok(())
@@ -137,75 +192,145 @@ impl StreamRelay {
 
     /// Follows in memory what numbering has done in the database, for all shards before anything is
     /// appended to one: whatever fails then is caught up with.
-    fn raise(&mut self, senders: &mut [Sender], rows: &[OutboxRow]) {
+    fn raise(&mut self, rows: &[OutboxRow]) {
         for row in rows {
             let id = std::str::from_utf8(&row.event_id)
                 .ok()
                 .and_then(|id| EventId::new(id).ok());
-            let top = Checkpoint {
+            self.senders[usize::from(row.shard)].lease.checkpoint = Checkpoint {
                 at: row.at,
                 event_id: id,
             };
-            senders[usize::from(row.shard)].top = top.clone();
-            self.leases[usize::from(row.shard)].checkpoint = top;
         }
     }
 
     /// After a failed comparison: reads the tops again. False if the leases are lost.
-    async fn reload(&mut self, senders: &mut [Sender]) -> Result<bool, Error> {
-        for (lease, sender) in self.leases.iter_mut().zip(senders) {
-            match self.outbox.checkpoint(lease).await? {
-                Some(checkpoint) => {
-                    sender.top = checkpoint.clone();
-                    lease.checkpoint = checkpoint;
-                }
+    async fn reload(&mut self) -> Result<bool, Error> {
+        for sender in &mut self.senders {
+            match self.outbox.checkpoint(&sender.lease).await? {
+                Some(checkpoint) => sender.lease.checkpoint = checkpoint,
                 None => return Ok(false),
             }
         }
+        // What else the database says may be another thing too.
+        self.pace.begun = false;
         Ok(true)
     }
 
-    async fn took(&self, sender: &Sender, step: Step) -> Result<(), Error> {
+    /// Compares a shard with the outbox.
+    pub(super) async fn look(&mut self, index: usize) -> Result<(), Error> {
+        let step = self.senders[index].look().await;
+        self.took(index, step).await
+    }
+
+    /// Shows what came of a step. An error that only concerns the shard is kept to it.
+    pub(super) async fn took(
+        &mut self,
+        index: usize,
+        step: Result<Step, Error>,
+    ) -> Result<(), Error> {
         match step {
-            Step::Sent(sent) => {
-                let at = sender.appended.unwrap_or(EntryId::ZERO);
-                self.handle.update(|status| status.sent += sent);
-                self.handle
-                    .update_feed(&Feed::Owned(sender.shard.clone()), |feed| {
-                        feed.at = at;
-                        if !sender.is_behind() && matches!(feed.state, State::Stalled(_)) {
-                            feed.state = State::Running;
-                        }
-                    });
+            Ok(Step::Sent(sent)) => self.moved(index, sent),
+            Ok(Step::Repaired) => {
+                self.handle.update(|status| status.repairs += 1);
+                self.moved(index, 0);
+                // The descriptor may have been lost with it.
+                self.pace.announce = true;
             }
-            Step::Diverged(divergence) => self.diverged(sender, &divergence).await?,
+            Ok(Step::Forked(fork)) => self.forked(index, &fork.to_string()).await?,
+            Ok(Step::Missing { after }) => self.stall(
+                index,
+                &format!("the outbox does not hold the event that comes after {after}, though it was numbered"),
+            ),
+            Err(reason) if reason.kind() == ErrorKind::Misconfigured => {
+                self.stall(index, &reason.to_string());
+            }
+            Err(reason) => {
+                if reason.is_full() {
+                    self.relieve().await?;
+                }
+                return Err(reason);
+            }
         }
         Ok(())
     }
 
-    async fn diverged(&self, sender: &Sender, divergence: &Divergence) -> Result<(), Error> {
-        // A relay that has lost its lease sees what its successor sent: that is no divergence.
-        let lease = &self.leases[usize::from(sender.shard.number)];
-        if self.outbox.checkpoint(lease).await?.is_none() {
-            return Err(Error::new(
-                ErrorKind::Fenced,
-                format!("{}: lease lost", sender.shard),
-            ));
-        }
-        let feed = Feed::Owned(sender.shard.clone());
+    fn moved(&self, index: usize, sent: u64) {
+        let sender = &self.senders[index];
+        let Some(at) = sender.appended else { return };
+        self.handle.update(|status| status.sent += sent);
+        let level = !sender.is_behind();
+        self.handle.update_feed(&sender.lease.feed, |feed| {
+            feed.at = at;
+            if level && matches!(feed.state, State::Stalled(_)) {
+                feed.state = State::Running;
+            }
+        });
+    }
+
+    /// Something that waiting alone does not mend: nothing is sent to the shard until it is.
+    fn stall(&mut self, index: usize, reason: &str) {
+        let sender = &mut self.senders[index];
+        sender.rest(REST);
+        let feed = &sender.lease.feed;
         if self
             .handle
-            .set_state(&feed, State::Stalled(divergence.to_string()))
+            .set_state(feed, State::Stalled(reason.to_owned()))
         {
-            error!(%feed, %divergence, "stalled: nothing is sent to this shard");
+            error!(%feed, %reason, "stalled: nothing is sent to this shard");
         }
+    }
+
+    /// The stream knows more than this database: it was restored, or failed over.
+    pub(super) async fn forked(&mut self, index: usize, reason: &str) -> Result<(), Error> {
+        if self.begin_generation {
+            return self.begin_generation(reason).await;
+        }
+        let sender = &mut self.senders[index];
+        sender.forked = true;
+        sender.appended = None;
+        let feed = &sender.lease.feed;
+        if self
+            .handle
+            .set_state(feed, State::Forked(reason.to_owned()))
+        {
+            error!(
+                %feed, %reason,
+                "forked: nothing is sent to this shard. This database knows less than its followers: bring \
+                 back the one that it was restored from, or go on with this one as a new generation: \
+                 `millstream run --begin-generation`"
+            );
+        }
+        Ok(())
+    }
+
+    /// Goes on with this database as the truth.
+    async fn begin_generation(&mut self, reason: &str) -> Result<(), Error> {
+        let settled: Vec<EntryId> = self.senders.iter().map(|sender| sender.floor).collect();
+        let checkpoints = self
+            .outbox
+            .begin_generation(&self.leases(), &settled)
+            .await?;
+        let generation = checkpoints.first().map_or(0, |first| first.at.high);
+        warn!(
+            stream = %self.descriptor.stream, generation, %reason,
+            "a new generation begins: what some follower has not settled is sent again"
+        );
+        for (sender, checkpoint) in self.senders.iter_mut().zip(checkpoints) {
+            sender.lease.checkpoint = checkpoint;
+            sender.rests_until = None;
+        }
+        // Once: a fork of the new generation is another matter.
+        self.begin_generation = false;
+        self.pace.begun = false;
+        self.pace.announce = true;
         Ok(())
     }
 
     fn pause(&self, reason: &Error) {
         let state = State::Paused(reason.to_string());
-        let set = |lease: &&Lease| self.handle.set_state(&lease.feed, state.clone());
-        if self.leases.iter().filter(set).count() > 0 {
+        let set = |sender: &&Sender| self.handle.set_state(&sender.lease.feed, state.clone());
+        if self.senders.iter().filter(set).count() > 0 {
             warn!(stream = %self.descriptor.stream, %reason, "relay paused");
         }
     }
