@@ -2,10 +2,11 @@
 //!
 //! - [`suite`]: one conformance suite for each contract; a new backend is finished when it passes.
 //! - [`sample`]: entries, shards and names with little text, re-exported here.
-//! - [`repeating`]: a log that delivers entries again, to inject that fault.
+//! - [`wrapped`]: a log around another one, to inject faults; [`repeating`] delivers entries again.
 
 pub mod repeating;
 pub mod sample;
 pub mod suite;
+pub mod wrapped;
 
 pub use sample::{app, database, entries, entry, entry_at, fields, instance, shard, stream};

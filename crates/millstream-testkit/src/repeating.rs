@@ -10,8 +10,9 @@ use rand::{RngExt, SeedableRng};
 
 use millstream_core::entry::{Entry, EntryId, Shard};
 use millstream_core::error::Error;
-use millstream_core::log::{Appended, Description, Descriptor, Log, Position, ReadLimit};
-use millstream_core::name::{AppName, StreamName};
+use millstream_core::log::{Log, ReadLimit};
+
+use crate::wrapped::{Wrapped, Wrapper};
 
 /// Entries kept of each shard to be delivered again.
 const REMEMBERED_MAX: usize = 256;
@@ -42,17 +43,17 @@ struct State {
 
 impl<L> Repeating<L> {
     /// Wraps a log; of its reads, `percent` bring repeats. The seed replays a run.
-    pub fn new(inner: L, percent: u32, seed: u64) -> Self {
+    pub fn new(inner: L, percent: u32, seed: u64) -> Wrapped<Self> {
         let state = State {
             random: StdRng::seed_from_u64(seed),
             delivered: HashMap::new(),
             repeated: 0,
         };
-        Self {
+        Wrapped(Self {
             inner,
             percent,
             state: Mutex::new(state),
-        }
+        })
     }
 
     /// The log inside.
@@ -123,14 +124,9 @@ impl State {
 }
 
 #[async_trait]
-impl<L: Log> Log for Repeating<L> {
-    async fn append(
-        &self,
-        shard: &Shard,
-        last: EntryId,
-        entries: &[Entry],
-    ) -> Result<Appended, Error> {
-        self.inner.append(shard, last, entries).await
+impl<L: Log> Wrapper for Repeating<L> {
+    fn log(&self) -> &dyn Log {
+        &self.inner
     }
 
     async fn read(
@@ -142,34 +138,6 @@ impl<L: Log> Log for Repeating<L> {
     ) -> Result<Vec<Entry>, Error> {
         let fresh = self.inner.read(shard, after, limit, wait).await?;
         Ok(self.repeat(shard, fresh, limit.count))
-    }
-
-    async fn publish_position(&self, shard: &Shard, position: &Position) -> Result<(), Error> {
-        self.inner.publish_position(shard, position).await
-    }
-
-    async fn positions(&self, shard: &Shard) -> Result<Vec<Position>, Error> {
-        self.inner.positions(shard).await
-    }
-
-    async fn forget_positions(&self, shard: &Shard, group: &AppName) -> Result<(), Error> {
-        self.inner.forget_positions(shard, group).await
-    }
-
-    async fn trim(&self, shard: &Shard, floor: EntryId) -> Result<u64, Error> {
-        self.inner.trim(shard, floor).await
-    }
-
-    async fn describe(&self, shard: &Shard) -> Result<Description, Error> {
-        self.inner.describe(shard).await
-    }
-
-    async fn announce(&self, descriptor: &Descriptor) -> Result<(), Error> {
-        self.inner.announce(descriptor).await
-    }
-
-    async fn publishers(&self, stream: Option<&StreamName>) -> Result<Vec<Descriptor>, Error> {
-        self.inner.publishers(stream).await
     }
 }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, TransactionBehavior};
 
 use millstream_core::blob;
 use millstream_core::clock::Clock;
@@ -8,10 +8,11 @@ use millstream_core::entry::{EntryId, Fields};
 use millstream_core::error::Error;
 use millstream_core::name::StreamName;
 
-use super::call::{Fault, call};
+use super::call::call;
 use super::connect::Transport;
 use super::id::Columns;
-use super::key::Key;
+use super::key::{Key, Stream};
+use super::wake::Mark;
 
 pub(super) async fn add(
     transport: &Transport,
@@ -22,34 +23,45 @@ pub(super) async fn add(
     let blob = blob::encode(fields);
     let (wakes, clock) = (Arc::clone(&transport.wakes), Arc::clone(&transport.clock));
     call(&transport.durable, "add to", key.clone(), move |db| {
-        let id = insert(db, &key, &*clock, &blob)?.id();
-        wakes.wake(key.as_str(), id);
-        Ok(id)
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let stream = key.find_or_make(&transaction)?;
+        let added = insert(&transaction, &stream, &*clock, &blob)?;
+        transaction.commit()?;
+        let mark = Mark {
+            last: added.id.id(),
+            replaced: stream.replaced,
+        };
+        wakes.wake(key.as_str(), mark);
+        Ok(mark.last)
     })
     .await
 }
 
-fn insert(
-    db: &mut rusqlite::Connection,
-    key: &Key,
+/// An entry that was given an id.
+pub(super) struct Added {
+    pub(super) id: Columns,
+    /// What the stream holds now.
+    pub(super) length: i64,
+}
+
+/// Adds an entry at the end. Belongs into a write transaction.
+pub(super) fn insert(
+    db: &Connection,
+    stream: &Stream,
     clock: &dyn Clock,
     blob: &[u8],
-) -> Result<Columns, Fault> {
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let stream = key.find_or_make(&transaction)?;
+) -> rusqlite::Result<Added> {
     // Asked under the lock, so that ids follow the order of the additions.
     let id = next_id(stream.last, clock.now().as_millis());
-    transaction
-        .prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4)")?
+    db.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4)")?
         .execute((stream.id, id.high, id.low, blob))?;
-    transaction
+    let length = db
         .prepare_cached(
             "UPDATE streams SET high = ?2, low = ?3, added = added + 1, length = length + 1
-             WHERE id = ?1",
+             WHERE id = ?1 RETURNING length",
         )?
-        .execute((stream.id, id.high, id.low))?;
-    transaction.commit()?;
-    Ok(id)
+        .query_row((stream.id, id.high, id.low), |row| row.get(0))?;
+    Ok(Added { id, length })
 }
 
 /// The time, or the next one of the last millisecond where the clock stands still or went back.

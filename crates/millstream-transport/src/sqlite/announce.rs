@@ -1,28 +1,20 @@
+use millstream_core::descriptor::Descriptor;
 use millstream_core::error::Error;
-use millstream_core::log::Descriptor;
-use millstream_core::name::{AppName, DatabaseId, StreamName};
+use millstream_core::name::StreamName;
 
 use super::call::{Fault, call};
 use super::connect::Transport;
-use super::id::integer;
 
 pub(super) async fn announce(transport: &Transport, descriptor: &Descriptor) -> Result<(), Error> {
-    let generation = integer("generation", descriptor.generation)?;
-    let object = descriptor.stream.clone();
-    let descriptor = descriptor.clone();
+    let (stream, owner) = (descriptor.stream.clone(), descriptor.owner.clone());
+    let json = descriptor.to_json();
     call(
         &transport.durable,
         "announce a publisher of",
-        object,
+        &descriptor.stream,
         move |db| {
-            db.prepare_cached("INSERT OR REPLACE INTO descriptors VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute((
-                    descriptor.stream.as_str(),
-                    descriptor.owner.as_str(),
-                    descriptor.database.as_str(),
-                    descriptor.shards,
-                    generation,
-                ))?;
+            db.prepare_cached("INSERT OR REPLACE INTO descriptors VALUES (?1, ?2, ?3)")?
+                .execute((stream.as_str(), owner.as_str(), json))?;
             Ok(())
         },
     )
@@ -36,21 +28,16 @@ pub(super) async fn publishers(
     let stream = stream.cloned();
     call(&transport.reading, "read", "the publishers", move |db| {
         let mut select = db.prepare_cached(
-            "SELECT stream, owner, database_id, shards, generation FROM descriptors
+            "SELECT descriptor FROM descriptors
              WHERE ?1 IS NULL OR stream = ?1 ORDER BY stream, owner",
         )?;
         let mut rows = select.query([stream.as_ref().map(StreamName::as_str)])?;
         let mut publishers = Vec::new();
         while let Some(row) = rows.next()? {
-            publishers.push(Descriptor {
-                stream: StreamName::new(row.get::<_, String>("stream")?)?,
-                owner: AppName::new(row.get::<_, String>("owner")?)?,
-                database: DatabaseId::new(row.get::<_, String>("database_id")?)?,
-                shards: row.get("shards")?,
-                generation: row.get::<_, i64>("generation")?.cast_unsigned(),
-            });
+            let json = row.get_ref("descriptor")?.as_str().unwrap_or_default();
+            publishers.push(Descriptor::from_json(json.as_bytes()).map_err(Fault::corrupt)?);
         }
-        Ok::<_, Fault>(publishers)
+        Ok(publishers)
     })
     .await
 }

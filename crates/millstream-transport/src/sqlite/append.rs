@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, TransactionBehavior};
 
 use millstream_core::blob;
 use millstream_core::entry::{Entry, EntryId, Shard};
@@ -12,6 +12,7 @@ use super::connect::Transport;
 use super::id::Columns;
 use super::key::Key;
 use super::page::row_count;
+use super::wake::Mark;
 
 pub(super) async fn append(
     transport: &Transport,
@@ -20,65 +21,92 @@ pub(super) async fn append(
     entries: &[Entry],
 ) -> Result<Appended, Error> {
     let key = Key::owned(shard);
-    let rows = encode(&key, last, entries)?;
+    let rows = Rows::encode(&key, last, entries)?;
     let wakes = Arc::clone(&transport.wakes);
     call(&transport.durable, "append to", key.clone(), move |db| {
-        let appended = compare_and_append(db, &key, last, &rows)?;
+        let (appended, mark) = compare_and_append(db, &key, last, &rows)?;
         // Here and not after the await: the caller may be gone, the entries are in the stream.
-        if let (Appended::Added, Some((top, _))) = (appended, rows.last()) {
-            wakes.wake(key.as_str(), top.id());
+        if let Some(mark) = mark {
+            wakes.wake(key.as_str(), mark);
         }
         Ok(appended)
     })
     .await
 }
 
-/// Checks that ids rise, and puts the entries into the form of the table.
-fn encode(key: &Key, last: EntryId, entries: &[Entry]) -> Result<Vec<(Columns, Vec<u8>)>, Error> {
-    let mut below = last;
-    entries
-        .iter()
-        .map(|entry| {
+fn compare_and_append(
+    db: &mut Connection,
+    key: &Key,
+    last: EntryId,
+    rows: &Rows,
+) -> Result<(Appended, Option<Mark>), Fault> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if let Some(mismatch) = compare(&transaction, key, last)? {
+        return Ok((mismatch, None));
+    }
+    let Some(top) = rows.top() else {
+        return Ok((Appended::Added, None));
+    };
+    let stream = key.find_or_make(&transaction)?;
+    rows.insert(&transaction, stream.id)?;
+    transaction
+        .prepare_cached(
+            "UPDATE streams SET high = ?2, low = ?3, added = added + ?4, length = length + ?4
+             WHERE id = ?1",
+        )?
+        .execute((stream.id, top.high, top.low, rows.count()))?;
+    transaction.commit()?;
+    let mark = Mark {
+        last: top.id(),
+        replaced: stream.replaced,
+    };
+    Ok((Appended::Added, Some(mark)))
+}
+
+/// A mismatch if the last id is another.
+pub(super) fn compare(
+    db: &Connection,
+    key: &Key,
+    last: EntryId,
+) -> rusqlite::Result<Option<Appended>> {
+    let found = key
+        .find(db)?
+        .map_or(EntryId::ZERO, |stream| stream.last.id());
+    Ok((found != last).then_some(Appended::Mismatch { last: found }))
+}
+
+/// Entries in the form of the table.
+pub(super) struct Rows(Vec<(Columns, Vec<u8>)>);
+
+impl Rows {
+    /// Checks that ids rise.
+    pub(super) fn encode(key: &Key, last: EntryId, entries: &[Entry]) -> Result<Self, Error> {
+        let mut below = last;
+        let rows = entries.iter().map(|entry| {
             if entry.id <= below {
                 let text = format!("cannot append {} to {key} after {below}", entry.id);
                 return Err(Error::new(ErrorKind::Invalid, text));
             }
             below = entry.id;
             Ok((Columns::exact(entry.id)?, blob::encode(&entry.fields)))
-        })
-        .collect()
-}
+        });
+        Ok(Self(rows.collect::<Result<_, _>>()?))
+    }
 
-fn compare_and_append(
-    db: &mut rusqlite::Connection,
-    key: &Key,
-    last: EntryId,
-    rows: &[(Columns, Vec<u8>)],
-) -> Result<Appended, Fault> {
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found = key
-        .find(&transaction)?
-        .map_or(EntryId::ZERO, |stream| stream.last.id());
-    if found != last {
-        return Ok(Appended::Mismatch { last: found });
+    pub(super) fn count(&self) -> i64 {
+        row_count(self.0.len())
     }
-    let Some((top, _)) = rows.last() else {
-        return Ok(Appended::Added);
-    };
-    let stream = key.find_or_make(&transaction)?;
-    {
-        let mut insert =
-            transaction.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4)")?;
-        for (id, fields) in rows {
-            insert.execute((stream.id, id.high, id.low, fields))?;
+
+    /// The last id.
+    pub(super) fn top(&self) -> Option<Columns> {
+        self.0.last().map(|(id, _)| *id)
+    }
+
+    pub(super) fn insert(&self, db: &Connection, stream_id: i64) -> rusqlite::Result<()> {
+        let mut insert = db.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4)")?;
+        for (id, fields) in &self.0 {
+            insert.execute((stream_id, id.high, id.low, fields))?;
         }
-        transaction
-            .prepare_cached(
-                "UPDATE streams SET high = ?2, low = ?3, added = added + ?4, length = length + ?4
-                 WHERE id = ?1",
-            )?
-            .execute((stream.id, top.high, top.low, row_count(rows.len())))?;
+        Ok(())
     }
-    transaction.commit()?;
-    Ok(Appended::Added)
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Rows, TransactionBehavior};
 
 use millstream_core::entry::EntryId;
 use millstream_core::error::Error;
@@ -10,6 +11,7 @@ use millstream_core::queue::{Claimed, Member};
 
 use super::call::{Fault, call};
 use super::connect::Transport;
+use super::consumer;
 use super::id::Columns;
 use super::key::Key;
 use super::page::{Page, row_count};
@@ -65,20 +67,15 @@ fn take_over(db: &mut Connection, key: &Key, request: &Request) -> Result<Claime
         {
             take.execute((stream.id, group, id.high, id.low, consumer, request.now))?;
         }
-        let mut drop_gone = transaction.prepare_cached(
-            "DELETE FROM pending
-             WHERE stream_id = ?1 AND group_name = ?2 AND high = ?3 AND low = ?4",
-        )?;
-        for id in claimed.gone.iter().copied().map(Columns::at_most) {
-            drop_gone.execute((stream.id, group, id.high, id.low))?;
-        }
     }
+    drop_gone(&transaction, stream.id, group, &claimed.gone)?;
+    consumer::see(&transaction, stream.id, &request.member, request.now)?;
     transaction.commit()?;
     Ok(claimed)
 }
 
-/// What there is to take over, within the limit. What is gone counts too, and does not wait to
-/// become idle: nobody can do anything with it.
+/// What there is to take over, within the limit. What is gone does not wait to become idle: nobody
+/// can do anything with it.
 fn look(db: &Connection, stream_id: i64, request: &Request) -> Result<Claimed, Fault> {
     // A clock that went back leaves negative idle times: those count as none.
     let mut select = db.prepare_cached(
@@ -99,17 +96,27 @@ fn look(db: &Connection, stream_id: i64, request: &Request) -> Result<Claimed, F
         // One more tells whether to go on.
         row_count(request.limit.count.saturating_add(1)),
     ))?;
-    let mut page = Page::new(request.limit);
+    collect(&mut rows, request.after, request.limit)
+}
+
+/// Steps through rows with `high`, `low` and `fields`, which are null where an entry is gone. Both
+/// count for the limit.
+pub(super) fn collect(
+    rows: &mut Rows<'_>,
+    after: Columns,
+    limit: ReadLimit,
+) -> Result<Claimed, Fault> {
+    let mut page = Page::new(limit);
     let mut gone = Vec::new();
-    let mut last = request.after.id();
+    let mut last = after.id();
     let mut next = None;
     while let Some(row) = rows.next()? {
-        if page.is_full() || page.entries.len() + gone.len() >= request.limit.count {
+        if page.is_full() || page.entries.len() + gone.len() >= limit.count {
             next = Some(last);
             break;
         }
         let id = Columns::of(row)?.id();
-        if row.get_ref("fields")? == rusqlite::types::ValueRef::Null {
+        if row.get_ref("fields")? == ValueRef::Null {
             gone.push(id);
         } else if !page.push(id, row)? {
             next = Some(last);
@@ -122,4 +129,21 @@ fn look(db: &Connection, stream_id: i64, request: &Request) -> Result<Claimed, F
         gone,
         next,
     })
+}
+
+/// Forgets that entries were handed out which nobody can apply any more.
+pub(super) fn drop_gone(
+    db: &Connection,
+    stream_id: i64,
+    group: &str,
+    gone: &[EntryId],
+) -> rusqlite::Result<()> {
+    let mut delete = db.prepare_cached(
+        "DELETE FROM pending
+         WHERE stream_id = ?1 AND group_name = ?2 AND high = ?3 AND low = ?4",
+    )?;
+    for id in gone.iter().copied().map(Columns::at_most) {
+        delete.execute((stream_id, group, id.high, id.low))?;
+    }
+    Ok(())
 }

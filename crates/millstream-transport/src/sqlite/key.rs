@@ -4,7 +4,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 
 use millstream_core::entry::Shard;
-use millstream_core::name::StreamName;
+use millstream_core::name::{AppName, StreamName};
 
 use super::id::Columns;
 
@@ -30,17 +30,26 @@ impl Key {
         }
     }
 
+    /// Where messages to the owner of streams are. No shared stream has braces in its name.
+    pub(super) fn acknowledgments(owner: &AppName) -> Self {
+        Self {
+            text: format!("acknowledgments:{{{owner}}}").into(),
+            kind: "acknowledgments",
+        }
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Finds the stream.
     pub(super) fn find(&self, db: &Connection) -> rusqlite::Result<Option<Stream>> {
-        db.prepare_cached("SELECT id, high, low FROM streams WHERE key = ?1")?
+        db.prepare_cached("SELECT id, high, low, replaced FROM streams WHERE key = ?1")?
             .query_row([self.as_str()], |row| {
                 Ok(Stream {
                     id: row.get("id")?,
                     last: Columns::of(row)?,
+                    replaced: row.get("replaced")?,
                 })
             })
             .optional()
@@ -56,6 +65,7 @@ impl Key {
         Ok(Stream {
             id: db.last_insert_rowid(),
             last: Columns { high: 0, low: 0 },
+            replaced: 0,
         })
     }
 }
@@ -72,4 +82,6 @@ pub(super) struct Stream {
     pub(super) id: i64,
     /// The last id that it ever held.
     pub(super) last: Columns,
+    /// How often it was begun anew.
+    pub(super) replaced: i64,
 }

@@ -2,14 +2,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use millstream_core::entry::{Entry, EntryId, Shard};
+use millstream_core::descriptor::Descriptor;
+use millstream_core::entry::{Entry, EntryId, Fields, Shard};
 use millstream_core::error::Error;
-use millstream_core::log::{Appended, Description, Descriptor, Log, Position, ReadLimit};
+use millstream_core::log::{Appended, Description, Log, Position, ReadLimit};
 use millstream_core::name::{AppName, StreamName};
 
 use super::connect::Transport;
 use super::key::Key;
-use super::{announce, append, describe, position, read, trim};
+use super::{acknowledge, announce, append, describe, position, read, replace, trim};
 
 #[async_trait]
 impl Log for Transport {
@@ -20,6 +21,16 @@ impl Log for Transport {
         entries: &[Entry],
     ) -> Result<Appended, Error> {
         append::append(self, shard, last, entries).await
+    }
+
+    async fn replace(
+        &self,
+        shard: &Shard,
+        judged: EntryId,
+        base: EntryId,
+        entries: &[Entry],
+    ) -> Result<Appended, Error> {
+        replace::replace(self, shard, judged, base, entries).await
     }
 
     async fn read(
@@ -58,5 +69,18 @@ impl Log for Transport {
 
     async fn publishers(&self, stream: Option<&StreamName>) -> Result<Vec<Descriptor>, Error> {
         announce::publishers(self, stream).await
+    }
+
+    async fn acknowledge(&self, owner: &AppName, fields: &Fields) -> Result<(), Error> {
+        acknowledge::acknowledge(self, owner, fields).await
+    }
+
+    async fn acknowledgments(
+        &self,
+        owner: &AppName,
+        after: EntryId,
+        count: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        acknowledge::acknowledgments(self, owner, after, count).await
     }
 }

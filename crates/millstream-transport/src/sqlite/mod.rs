@@ -14,14 +14,17 @@
 //! The file must lie on a local disk: SQLite's write-ahead log does not work over a network.
 
 mod ack;
+mod acknowledge;
 mod add;
 mod announce;
 mod append;
 mod call;
 mod claim;
 mod connect;
+mod consumer;
 mod describe;
 mod group;
+mod history;
 mod id;
 mod key;
 mod log;
@@ -32,6 +35,7 @@ mod position;
 mod queue;
 mod read;
 mod read_group;
+mod replace;
 mod trim;
 mod wake;
 mod watch;

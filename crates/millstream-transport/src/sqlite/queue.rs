@@ -6,11 +6,11 @@ use millstream_core::entry::{Entry, EntryId, Fields};
 use millstream_core::error::Error;
 use millstream_core::log::{Description, ReadLimit};
 use millstream_core::name::{AppName, StreamName};
-use millstream_core::queue::{Claimed, Group, Member, PendingEntry, Queue};
+use millstream_core::queue::{Claimed, Consumer, Group, Member, PendingEntry, Queue};
 
 use super::connect::Transport;
 use super::key::Key;
-use super::{ack, add, claim, describe, group, read, read_group, trim};
+use super::{ack, add, claim, consumer, describe, group, history, read, read_group, trim};
 
 #[async_trait]
 impl Queue for Transport {
@@ -37,6 +37,16 @@ impl Queue for Transport {
         limit: ReadLimit,
     ) -> Result<Claimed, Error> {
         claim::claim(self, stream, member, idle_min, after, limit).await
+    }
+
+    async fn history(
+        &self,
+        stream: &StreamName,
+        member: &Member,
+        after: EntryId,
+        limit: ReadLimit,
+    ) -> Result<Claimed, Error> {
+        history::history(self, stream, member, after, limit).await
     }
 
     async fn ack(
@@ -73,6 +83,18 @@ impl Queue for Transport {
 
     async fn groups(&self, stream: &StreamName) -> Result<Vec<Group>, Error> {
         group::groups(self, stream).await
+    }
+
+    async fn consumers(
+        &self,
+        stream: &StreamName,
+        group: &AppName,
+    ) -> Result<Vec<Consumer>, Error> {
+        consumer::consumers(self, stream, group).await
+    }
+
+    async fn forget_consumer(&self, stream: &StreamName, member: &Member) -> Result<bool, Error> {
+        consumer::forget(self, stream, member).await
     }
 
     async fn trim_shared(&self, stream: &StreamName, floor: EntryId) -> Result<u64, Error> {

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use millstream_core::entry::{Entry, EntryId};
 use millstream_core::error::Error;
 use millstream_core::log::ReadLimit;
 
-use super::call::call;
+use super::call::{Fault, call};
 use super::connect::Transport;
 use super::id::Columns;
 use super::key::Key;
@@ -38,14 +40,27 @@ pub(super) async fn range(
 ) -> Result<Vec<Entry>, Error> {
     let after = Columns::at_most(after);
     call(&transport.reading, "read", key.clone(), move |db| {
-        let mut select = db.prepare_cached(
-            "SELECT high, low, fields FROM entries
-             WHERE stream_id = (SELECT id FROM streams WHERE key = ?1) AND (high, low) > (?2, ?3)
-             ORDER BY high, low LIMIT ?4",
-        )?;
-        let mut rows =
-            select.query((key.as_str(), after.high, after.low, row_count(limit.count)))?;
-        Page::new(limit).fill(&mut rows)
+        match key.find(db)? {
+            // The row of a stream never goes, so this needs no common snapshot.
+            Some(stream) => select(db, stream.id, after, limit),
+            None => Ok(Vec::new()),
+        }
     })
     .await
+}
+
+/// The entries of a stream above an id.
+pub(super) fn select(
+    db: &Connection,
+    stream_id: i64,
+    after: Columns,
+    limit: ReadLimit,
+) -> Result<Vec<Entry>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT high, low, fields FROM entries
+         WHERE stream_id = ?1 AND (high, low) > (?2, ?3)
+         ORDER BY high, low LIMIT ?4",
+    )?;
+    let mut rows = select.query((stream_id, after.high, after.low, row_count(limit.count)))?;
+    Page::new(limit).fill(&mut rows)
 }

@@ -12,6 +12,7 @@ use millstream_core::queue::Member;
 
 use super::call::{Fault, call};
 use super::connect::Transport;
+use super::consumer::{self, SEEN_AGAIN};
 use super::id::Columns;
 use super::key::Key;
 use super::page::{Page, row_count};
@@ -47,7 +48,7 @@ fn hand_out(
     clock: &dyn Clock,
 ) -> Result<Vec<Entry>, Fault> {
     // Idle members must not take the lock that publishers need.
-    if is_at_the_end(db, key, member)? {
+    if is_settled(db, key, member, clock.now().as_millis())? {
         return Ok(Vec::new());
     }
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -58,6 +59,8 @@ fn hand_out(
             "INSERT INTO groups (stream_id, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         )?
         .execute((stream.id, group))?;
+    let now = clock.now().as_millis();
+    consumer::see(&transaction, stream.id, member, now)?;
     let entries = {
         let mut select = transaction.prepare_cached(
             "SELECT e.high AS high, e.low AS low, e.fields AS fields
@@ -70,7 +73,6 @@ fn hand_out(
         Page::new(limit).fill(&mut rows)?
     };
     if let Some(last) = entries.last() {
-        let now = clock.now().as_millis();
         let mut insert = transaction
             .prepare_cached("INSERT OR REPLACE INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)")?;
         for entry in &entries {
@@ -95,18 +97,30 @@ fn hand_out(
     Ok(entries)
 }
 
-/// Whether the group exists and has been handed everything.
-fn is_at_the_end(db: &Connection, key: &Key, member: &Member) -> rusqlite::Result<bool> {
-    let more = db
+/// Whether there is nothing to do: the group has been handed everything, and the member was seen a
+/// moment ago.
+fn is_settled(db: &Connection, key: &Key, member: &Member, now: i64) -> rusqlite::Result<bool> {
+    let found = db
         .prepare_cached(
             "SELECT (SELECT 1 FROM entries e
                      WHERE e.stream_id = g.stream_id AND (e.high, e.low) > (g.high, g.low) LIMIT 1)
-             FROM groups g JOIN streams s ON s.id = g.stream_id
-             WHERE s.key = ?1 AND g.name = ?2",
+                        IS NULL,
+                    c.seen_at
+             FROM streams s
+                 JOIN groups g ON g.stream_id = s.id
+                 JOIN consumers c ON c.stream_id = g.stream_id AND c.group_name = g.name
+             WHERE s.key = ?1 AND g.name = ?2 AND c.name = ?3",
         )?
-        .query_row((key.as_str(), member.group.as_str()), |row| {
-            row.get::<_, Option<i64>>(0)
-        })
+        .query_row(
+            (
+                key.as_str(),
+                member.group.as_str(),
+                member.consumer.as_str(),
+            ),
+            |row| Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?)),
+        )
         .optional()?;
-    Ok(more == Some(None))
+    // A clock that went back is noted too.
+    let recently = |seen_at| (0..SEEN_AGAIN).contains(&(now - seen_at));
+    Ok(found.is_some_and(|(at_the_end, seen_at)| at_the_end && recently(seen_at)))
 }

@@ -5,13 +5,12 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use millstream_core::entry::EntryId;
 use millstream_core::error::Error;
 use millstream_sqlite::Connection;
 
 use super::call::{Fault, call};
 use super::id::Columns;
-use super::wake::Wakes;
+use super::wake::{Mark, Wakes};
 
 /// How often the file is looked at just after another process wrote to it.
 pub const POLL_MIN: Duration = Duration::from_millis(5);
@@ -70,8 +69,8 @@ impl Watch {
             };
             state.pause = match found {
                 Some((version, streams)) => {
-                    for (key, last) in streams {
-                        wakes.wake(&key, last);
+                    for (key, mark) in streams {
+                        wakes.wake(&key, mark);
                     }
                     state.seen = Some(version);
                     POLL_MIN
@@ -82,11 +81,11 @@ impl Watch {
         }
     }
 
-    /// The last ids of all streams, unless nothing was committed since the version `seen`.
+    /// The marks of all streams, unless nothing was committed since the version `seen`.
     async fn look(
         &self,
         seen: Option<Version>,
-    ) -> Result<Option<(Version, Vec<(String, EntryId)>)>, Error> {
+    ) -> Result<Option<(Version, Vec<(String, Mark)>)>, Error> {
         let opened = Arc::clone(&self.opened);
         call(&self.connection, "watch", "all streams", move |db| {
             let data = db
@@ -101,8 +100,14 @@ impl Watch {
             }
             // After the version: what is committed in between is seen now and once more.
             let streams = db
-                .prepare_cached("SELECT key, high, low FROM streams")?
-                .query_map([], |row| Ok((row.get("key")?, Columns::of(row)?.id())))?
+                .prepare_cached("SELECT key, high, low, replaced FROM streams")?
+                .query_map([], |row| {
+                    let mark = Mark {
+                        last: Columns::of(row)?.id(),
+                        replaced: row.get("replaced")?,
+                    };
+                    Ok((row.get("key")?, mark))
+                })?
                 .collect::<Result<Vec<_>, _>>()?;
             Ok::<_, Fault>(Some((version, streams)))
         })

@@ -3,14 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use millstream::core::entry::{Entry, EntryId, Shard};
 use millstream::core::error::{Error, ErrorKind};
-use millstream::core::log::{Appended, Description, Descriptor, Log, Position, ReadLimit};
-use millstream::core::name::{AppName, StreamName};
+use millstream::core::log::{Appended, Log};
+use millstream_testkit::wrapped::{Wrapped, Wrapper};
 
 /// When the log is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +30,13 @@ pub(crate) struct Failing {
 }
 
 impl Failing {
-    pub(crate) fn new(log: Arc<dyn Log>, when: When, calls: Range<usize>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(log: Arc<dyn Log>, when: When, calls: Range<usize>) -> Arc<Wrapped<Self>> {
+        Arc::new(Wrapped(Self {
             log,
             when,
             calls,
             called: AtomicUsize::new(0),
-        })
+        }))
     }
 
     /// Whether all of these appends were made.
@@ -47,7 +46,11 @@ impl Failing {
 }
 
 #[async_trait]
-impl Log for Failing {
+impl Wrapper for Failing {
+    fn log(&self) -> &dyn Log {
+        &*self.log
+    }
+
     async fn append(
         &self,
         shard: &Shard,
@@ -63,43 +66,5 @@ impl Log for Failing {
             }
         }
         Err(Error::new(ErrorKind::Unavailable, "away on purpose"))
-    }
-
-    async fn read(
-        &self,
-        shard: &Shard,
-        after: EntryId,
-        limit: ReadLimit,
-        wait: Duration,
-    ) -> Result<Vec<Entry>, Error> {
-        self.log.read(shard, after, limit, wait).await
-    }
-
-    async fn publish_position(&self, shard: &Shard, position: &Position) -> Result<(), Error> {
-        self.log.publish_position(shard, position).await
-    }
-
-    async fn positions(&self, shard: &Shard) -> Result<Vec<Position>, Error> {
-        self.log.positions(shard).await
-    }
-
-    async fn forget_positions(&self, shard: &Shard, group: &AppName) -> Result<(), Error> {
-        self.log.forget_positions(shard, group).await
-    }
-
-    async fn trim(&self, shard: &Shard, floor: EntryId) -> Result<u64, Error> {
-        self.log.trim(shard, floor).await
-    }
-
-    async fn describe(&self, shard: &Shard) -> Result<Description, Error> {
-        self.log.describe(shard).await
-    }
-
-    async fn announce(&self, descriptor: &Descriptor) -> Result<(), Error> {
-        self.log.announce(descriptor).await
-    }
-
-    async fn publishers(&self, stream: Option<&StreamName>) -> Result<Vec<Descriptor>, Error> {
-        self.log.publishers(stream).await
     }
 }

@@ -1,4 +1,5 @@
-use millstream_core::log::{Descriptor, Log};
+use millstream_core::descriptor::Descriptor;
+use millstream_core::log::Log;
 
 use crate::sample::{app, database, stream};
 use crate::suite::Place;
@@ -10,6 +11,8 @@ fn descriptor(name: &str, owner: &str, shards: u16, generation: u64) -> Descript
         database: database(&format!("{owner}-database")),
         shards,
         generation,
+        bounds: Vec::new(),
+        subscribers: Vec::new(),
     }
 }
 
