@@ -11,6 +11,7 @@ fn descriptor(name: &str, owner: &str, shards: u16, generation: u64) -> Descript
         database: database(&format!("{owner}-database")),
         shards,
         generation,
+        count: 1,
         bounds: Vec::new(),
         subscribers: Vec::new(),
     }
