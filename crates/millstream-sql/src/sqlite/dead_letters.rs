@@ -1,11 +1,12 @@
 use rusqlite::{named_params, params};
 
+use millstream_core::acknowledgment::Exception;
 use millstream_core::blob;
 use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Content, Delivery, Outcome, Reason};
-use millstream_core::entry::EntryId;
+use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::Error;
-use millstream_core::lease::Feed;
+use millstream_core::lease::{Feed, Role};
 use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
@@ -14,6 +15,7 @@ use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
 use crate::sqlite::inbox::source;
 use crate::sqlite::leases::{feed, number};
+use crate::sqlite::subscribers::exception;
 
 /// A delivery to be kept, with the reason.
 pub(super) struct Parked<'a> {
@@ -137,4 +139,42 @@ pub(super) fn list(
         )
         .map_err(&failed)?;
     rows.collect::<Result<_, _>>().map_err(&failed)
+}
+
+/// Reads what is parked of an owned shard, the earliest of it in its order, and counts all of it.
+pub(super) fn of_shard(
+    db: &mut rusqlite::Connection,
+    prefix: &Prefix,
+    shard: &Shard,
+    limit: usize,
+) -> Result<(Vec<Exception>, u64), Error> {
+    let failed = while_doing("read what is parked of a shard");
+    // One state of the database, though two statements read it.
+    let tx = db.transaction().map_err(&failed)?;
+    let own = "d.shard = (SELECT id FROM ~millstream_shards
+                          WHERE role = ?1 AND stream = ?2 AND source = ?3 AND shard = ?4)";
+    let (role, stream) = (Role::Consumer.as_str(), shard.stream.as_str());
+    let source = shard.owner.as_str();
+    let count = tx
+        .prepare_cached(&prefix.sql(&format!(
+            "SELECT count(*) FROM ~dead_letters d WHERE {own}"
+        )))
+        .and_then(|mut query| {
+            query.query_row((role, stream, source, shard.number), |row| number(row, 0))
+        })
+        .map_err(&failed)?;
+    let mut query = tx
+        .prepare_cached(&prefix.sql(&format!(
+            "SELECT d.generation, d.seq, d.outcome, d.attempts, d.reason FROM ~dead_letters d
+             WHERE {own} ORDER BY d.generation, d.seq LIMIT ?5"
+        )))
+        .map_err(&failed)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let earliest = query
+        .query_map((role, stream, source, shard.number, limit), |row| {
+            exception(row, 0)
+        })
+        .and_then(Iterator::collect)
+        .map_err(&failed)?;
+    Ok((earliest, count))
 }

@@ -291,6 +291,29 @@ pub(super) fn compare_and_set(
     })
 }
 
+/// Fails unless each lease still holds and its checkpoint is where it should be.
+pub(super) fn compare(
+    tx: &rusqlite::Transaction<'_>,
+    prefix: &Prefix,
+    leases: &[Lease],
+) -> Result<(), Error> {
+    for lease in leases {
+        compare_and_set(tx, prefix, lease, &lease.checkpoint, &lease.checkpoint)?;
+    }
+    Ok(())
+}
+
+/// The shard that a lease is for.
+pub(super) fn owned(lease: &Lease) -> Result<&Shard, Error> {
+    match &lease.feed {
+        Feed::Owned(shard) => Ok(shard),
+        Feed::Shared(stream) => Err(Error::new(
+            ErrorKind::Misconfigured,
+            format!("{stream}: events of the shared stream are not numbered"),
+        )),
+    }
+}
+
 fn read_checkpoint(
     db: &rusqlite::Connection,
     prefix: &Prefix,
@@ -338,7 +361,8 @@ pub(super) fn feed(row: &Row<'_>, first: usize) -> rusqlite::Result<Feed> {
     })
 }
 
-fn checkpoint(row: &Row<'_>, first: usize) -> rusqlite::Result<Checkpoint> {
+/// Reads a checkpoint from three columns.
+pub(super) fn checkpoint(row: &Row<'_>, first: usize) -> rusqlite::Result<Checkpoint> {
     let event_id: Option<String> = row.get(first + 2)?;
     Ok(Checkpoint {
         at: EntryId::new(number(row, first)?, number(row, first + 1)?),
@@ -347,7 +371,7 @@ fn checkpoint(row: &Row<'_>, first: usize) -> rusqlite::Result<Checkpoint> {
 }
 
 /// Reads a name; a damaged one is an error of the column.
-fn name<T, E>(
+pub(super) fn name<T, E>(
     row: &Row<'_>,
     column: usize,
     parse: impl FnOnce(String) -> Result<T, E>,

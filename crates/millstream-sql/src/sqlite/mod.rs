@@ -7,13 +7,16 @@
 mod apply;
 mod database;
 mod dead_letters;
+mod generation;
 mod handler;
 mod inbox;
 mod leases;
 mod migrate;
 mod outbox;
+mod prune;
 mod publish;
 mod store;
+mod subscribers;
 mod tables;
 mod write;
 mod yielding;

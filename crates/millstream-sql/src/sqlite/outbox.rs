@@ -6,15 +6,17 @@ use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 
+use millstream_core::clock::Timestamp;
 use millstream_core::entry::{EntryId, Shard};
-use millstream_core::error::{Error, ErrorKind};
-use millstream_core::lease::{Checkpoint, Feed, Lease};
-use millstream_core::name::{EventId, StreamName};
-use millstream_core::outbox::{Inserted, NewEvent, Outbox, OutboxRow};
+use millstream_core::error::Error;
+use millstream_core::lease::{Checkpoint, Lease};
+use millstream_core::name::{AppName, EventId, StreamName};
+use millstream_core::outbox::{Inserted, NewEvent, Outbox, OutboxRow, Registered};
 
 use crate::sqlite::database::{Database, Options, while_doing};
-use crate::sqlite::leases::{compare_and_set, immediate, number};
+use crate::sqlite::leases::{compare_and_set, immediate, number, owned};
 use crate::sqlite::publish::publish_once;
+use crate::sqlite::{generation, prune, subscribers};
 
 /// Bytes of rows that one call brings into memory. The first row always comes.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -30,9 +32,14 @@ const COLUMNS: &str = "event_id, event_type, version, target_application, tenant
 
 #[async_trait]
 impl Outbox for Database {
-    async fn number(&self, tops: &[Lease], limit: usize) -> Result<Vec<OutboxRow>, Error> {
+    async fn number(
+        &self,
+        tops: &[Lease],
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<OutboxRow>, Error> {
         let tops = tops.to_vec();
-        self.write(move |db, options| number_rows(db, options, &tops, limit))
+        self.write(move |db, options| number_rows(db, options, &tops, limit, now))
             .await
     }
 
@@ -46,9 +53,6 @@ impl Outbox for Database {
         self.read(move |db, options| {
             let failed = while_doing("read numbered events");
             let tx = db.transaction().map_err(&failed)?;
-            let mut prev = event_at(&tx, options, &shard, after)
-                .map_err(&failed)?
-                .and_then(|id| readable(&id));
             let mut query = tx
                 .prepare_cached(&options.prefix.sql(&format!(
                     "SELECT {COLUMNS}, generation, seq FROM ~outbox
@@ -67,7 +71,7 @@ impl Outbox for Database {
                     limit,
                 ])
                 .map_err(&failed)?;
-            let mut rows = Vec::new();
+            let mut rows: Vec<OutboxRow> = Vec::new();
             let mut bytes = 0;
             while let Some(row) = found.next().map_err(&failed)? {
                 let at = EntryId::new(
@@ -77,7 +81,14 @@ impl Outbox for Database {
                 let mut row = read_row(row, 0).map_err(&failed)?;
                 row.shard = shard.number;
                 row.at = at;
-                row.prev = std::mem::replace(&mut prev, readable(&row.event_id));
+                let before = match rows.last() {
+                    // The first one of a generation follows nothing.
+                    _ if at.low <= 1 => None,
+                    Some(last) => Some(last.event_id.clone()),
+                    None => event_at(&tx, options, &shard, EntryId::new(at.high, at.low - 1))
+                        .map_err(&failed)?,
+                };
+                row.prev = before.filter(|id| event_id(id).is_some());
                 bytes += byte_len(&row);
                 rows.push(row);
                 if bytes >= BYTES_MAX {
@@ -198,6 +209,63 @@ impl Outbox for Database {
             pause = (pause * 2).min(*POLL.end());
         }
     }
+
+    async fn subscribers(&self, stream: &StreamName) -> Result<Vec<Registered>, Error> {
+        let stream = stream.clone();
+        self.read(move |db, options| subscribers::list(db, options, &stream))
+            .await
+    }
+
+    async fn subscribe(&self, tops: &[Lease], subscriber: &Registered) -> Result<(), Error> {
+        let (tops, subscriber) = (tops.to_vec(), subscriber.clone());
+        self.write(move |db, options| subscribers::subscribe(db, options, &tops, &subscriber))
+            .await
+    }
+
+    async fn record_receipts(&self, tops: &[Lease], changed: &[Registered]) -> Result<(), Error> {
+        let (tops, changed) = (tops.to_vec(), changed.to_vec());
+        self.write(move |db, options| subscribers::record_receipts(db, options, &tops, &changed))
+            .await
+    }
+
+    async fn unsubscribe(&self, stream: &StreamName, application: &AppName) -> Result<bool, Error> {
+        let (stream, application) = (stream.clone(), application.clone());
+        self.write(move |db, options| subscribers::unsubscribe(db, options, &stream, &application))
+            .await
+    }
+
+    async fn prune(
+        &self,
+        top: &Lease,
+        through: EntryId,
+        numbered_before: Timestamp,
+        limit: usize,
+    ) -> Result<EntryId, Error> {
+        let top = top.clone();
+        self.write(move |db, options| {
+            prune::prune(db, options, &top, through, numbered_before, limit)
+        })
+        .await
+    }
+
+    async fn pruned(&self, stream: &StreamName) -> Result<Vec<EntryId>, Error> {
+        let stream = stream.clone();
+        self.read(move |db, options| {
+            prune::marks(db, options, &stream)
+                .map_err(while_doing("read how far the outbox is pruned"))
+        })
+        .await
+    }
+
+    async fn begin_generation(
+        &self,
+        tops: &[Lease],
+        settled: &[EntryId],
+    ) -> Result<Vec<Checkpoint>, Error> {
+        let (tops, settled) = (tops.to_vec(), settled.to_vec());
+        self.write(move |db, options| generation::begin(db, options, &tops, &settled))
+            .await
+    }
 }
 
 /// Numbers rows in the order of their ids, which SQLite's one writer makes the order of their keys'
@@ -207,6 +275,7 @@ fn number_rows(
     options: &Options,
     tops: &[Lease],
     limit: usize,
+    now: Timestamp,
 ) -> Result<Vec<OutboxRow>, Error> {
     let failed = while_doing("number events");
     let shards: Vec<&Shard> = tops.iter().map(owned).collect::<Result<_, _>>()?;
@@ -226,11 +295,10 @@ fn number_rows(
             )))
             .map_err(&failed)?;
         let mut mark = tx
-            .prepare_cached(
-                &options
-                    .prefix
-                    .sql("UPDATE ~outbox SET shard = ?2, generation = ?3, seq = ?4 WHERE id = ?1"),
-            )
+            .prepare_cached(&options.prefix.sql(
+                "UPDATE ~outbox SET shard = ?2, generation = ?3, seq = ?4, numbered_at = ?5
+                 WHERE id = ?1",
+            ))
             .map_err(&failed)?;
 
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -270,7 +338,7 @@ fn number_rows(
         }
         for (id, row) in ids.iter().zip(&rows) {
             let (generation, seq) = (row.at.high.cast_signed(), row.at.low.cast_signed());
-            mark.execute(params![id, row.shard, generation, seq])
+            mark.execute(params![id, row.shard, generation, seq, now.as_millis()])
                 .map_err(&failed)?;
         }
     }
@@ -278,42 +346,24 @@ fn number_rows(
     Ok(rows)
 }
 
-fn owned(lease: &Lease) -> Result<&Shard, Error> {
-    match &lease.feed {
-        Feed::Owned(shard) => Ok(shard),
-        Feed::Shared(stream) => Err(Error::new(
-            ErrorKind::Misconfigured,
-            format!("{stream}: events of the shared stream are not numbered"),
-        )),
-    }
-}
-
-/// The id of the event that has this number.
+/// The id of the event that has this number, also of the last one that was pruned.
 fn event_at(
     db: &rusqlite::Connection,
     options: &Options,
     shard: &Shard,
     at: EntryId,
 ) -> rusqlite::Result<Option<Bytes>> {
-    db.prepare_cached(&options.prefix.sql(
-        "SELECT event_id FROM ~outbox
-         WHERE stream = ?1 AND shard = ?2 AND generation = ?3 AND seq = ?4",
-    ))?
-    .query_row(
-        params![
-            shard.stream.as_str(),
-            shard.number,
-            at.high.cast_signed(),
-            at.low.cast_signed()
-        ],
-        |row| bytes(row, 0),
-    )
-    .optional()
-}
-
-/// An id as the event after it names it; none if nobody could read that.
-fn readable(id: &Bytes) -> Option<Bytes> {
-    event_id(id).map(|_| id.clone())
+    let kept = db
+        .prepare_cached(&options.prefix.sql(
+            "SELECT event_id FROM ~outbox
+             WHERE stream = ?1 AND shard = ?2 AND generation = ?3 AND seq = ?4",
+        ))?
+        .query_row(prune::place(shard, at), |row| bytes(row, 0))
+        .optional()?;
+    match kept {
+        Some(id) => Ok(Some(id)),
+        None => prune::event_at(db, &options.prefix, shard, at),
+    }
 }
 
 /// A damaged id counts as none: SQLite does not check that text is UTF-8.
@@ -351,7 +401,7 @@ fn read_row(row: &Row<'_>, first: usize) -> rusqlite::Result<OutboxRow> {
 }
 
 /// The bytes of a column as they are: SQLite does not check that text is UTF-8.
-fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+pub(super) fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
     Ok(match row.get_ref(column)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Bytes::copy_from_slice(bytes),
         ValueRef::Integer(value) => Bytes::from(value.to_string()),

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::OptionalExtension;
 
+use millstream_core::acknowledgment::Exception;
 use millstream_core::delivery::{Counts, Outcome};
+use millstream_core::entry::Shard;
 use millstream_core::error::Error;
 use millstream_core::lease::Lease;
 use millstream_core::name::{AppName, EventId};
@@ -39,6 +41,16 @@ impl Store for Database {
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, Error> {
         let query = query.clone();
         self.read(move |db, options| dead_letters::list(db, &options.prefix, &query))
+            .await
+    }
+
+    async fn exceptions(
+        &self,
+        shard: &Shard,
+        limit: usize,
+    ) -> Result<(Vec<Exception>, u64), Error> {
+        let shard = shard.clone();
+        self.read(move |db, options| dead_letters::of_shard(db, &options.prefix, &shard, limit))
             .await
     }
 

@@ -1,0 +1,65 @@
+//! Beginning a stream anew, after what was sent and what is here have come apart.
+
+use millstream_core::entry::EntryId;
+use millstream_core::error::{Error, ErrorKind};
+use millstream_core::lease::{Checkpoint, Lease};
+
+use crate::sqlite::database::{Options, while_doing};
+use crate::sqlite::leases::{compare_and_set, immediate, owned};
+use crate::sqlite::prune::place;
+use crate::sqlite::subscribers::stream_of;
+
+/// Begins the generation after the highest that any shard has.
+///
+/// Where nothing was numbered yet, that is the second one: a restored database may know nothing of
+/// the first.
+pub(super) fn begin(
+    db: &mut rusqlite::Connection,
+    options: &Options,
+    tops: &[Lease],
+    settled: &[EntryId],
+) -> Result<Vec<Checkpoint>, Error> {
+    let failed = while_doing("begin a new generation");
+    let prefix = &options.prefix;
+    let stream = stream_of(tops)?;
+    if settled.len() != tops.len() {
+        return Err(Error::new(
+            ErrorKind::Misconfigured,
+            format!("{stream}: not every shard says what of it is settled"),
+        ));
+    }
+    let highest = tops.iter().map(|top| top.checkpoint.at.high).max();
+    let begin = Checkpoint {
+        at: EntryId::new(highest.unwrap_or(0).max(1) + 1, 0),
+        event_id: None,
+    };
+
+    let tx = immediate(db, &failed)?;
+    // Before its rows: a trigger keeps the numbers of a shard's generation.
+    for top in tops {
+        compare_and_set(&tx, prefix, top, &top.checkpoint, &begin)?;
+    }
+    {
+        let mut lower = tx
+            .prepare_cached(&prefix.sql(
+                "UPDATE ~outbox SET shard = NULL, generation = NULL, seq = NULL, numbered_at = NULL
+                 WHERE stream = ?1 AND shard = ?2 AND seq IS NOT NULL
+                   AND (generation, seq) > (?3, ?4)",
+            ))
+            .map_err(&failed)?;
+        for (top, settled) in tops.iter().zip(settled) {
+            lower
+                .execute(place(owned(top)?, *settled))
+                .map_err(&failed)?;
+        }
+        tx.prepare_cached(&prefix.sql(
+            "UPDATE ~millstream_subscribers
+             SET settled_generation = ?2, settled_seq = 0, settled_event_id = NULL
+             WHERE stream = ?1",
+        ))
+        .and_then(|mut update| update.execute((stream.as_str(), begin.at.high.cast_signed())))
+        .map_err(&failed)?;
+    }
+    tx.commit().map_err(&failed)?;
+    Ok(vec![begin; tops.len()])
+}
