@@ -68,6 +68,34 @@ impl Descriptor {
         })
     }
 
+    /// The same with an application registered that follows all shards from the beginning, in the
+    /// place of an earlier registration: for whoever plays a publisher.
+    #[must_use]
+    pub fn with_subscriber(mut self, application: &AppName, database: &DatabaseId) -> Self {
+        self.subscribers
+            .retain(|subscriber| subscriber.application != *application);
+        self.subscribers.push(Subscriber {
+            application: application.clone(),
+            database: database.clone(),
+            shards: vec![Subscription::default(); usize::from(self.shards)],
+        });
+        self
+    }
+
+    /// What an application says of a stream before anybody has registered or anything was sent.
+    pub fn new(stream: StreamName, owner: AppName, database: DatabaseId, shards: u16) -> Self {
+        Self {
+            stream,
+            owner,
+            database,
+            shards,
+            generation: 1,
+            count: 0,
+            bounds: Vec::new(),
+            subscribers: Vec::new(),
+        }
+    }
+
     /// The registration of an application, if there is one.
     pub fn subscriber(&self, application: &AppName) -> Option<&Subscriber> {
         self.subscribers

@@ -81,10 +81,8 @@ impl App {
     /// Fails when the name is not valid.
     pub fn publish_to_shards(mut self, stream: &str, shards: u16) -> Result<Self, InvalidName> {
         let name = StreamName::new(stream)?;
-        self.publishes.push(StreamOptions {
-            name,
-            shards: shards.clamp(1, SHARDS_MAX),
-        });
+        self.publishes
+            .push(StreamOptions::new(name, shards.clamp(1, SHARDS_MAX)));
         Ok(self)
     }
 
@@ -236,7 +234,12 @@ impl App {
             lease: self.lease.unwrap_or(defaults.lease),
             ..defaults
         };
-        Relay::new(Arc::new(self.database()), transport.log.clone(), options)
+        Relay::new(
+            Arc::new(self.database()),
+            transport.log.clone(),
+            Arc::new(SystemClock),
+            options,
+        )
     }
 
     /// For events that go past the outbox, to the shared stream.

@@ -17,7 +17,7 @@ use millstream_core::retry::RetryPolicy;
 
 use crate::backoff::{Backoff, pause};
 use crate::membership::{Member, Unit};
-use crate::relay::followers::{Followers, GENERATION_FIRST};
+use crate::relay::followers::Followers;
 use crate::relay::stream::{Pace, StreamRelay};
 use crate::relay::{Options, StreamOptions};
 use crate::status::{FeedStatus, Handle};
@@ -270,16 +270,12 @@ impl Running {
             log: log.clone(),
             clock: self.relay.clock.clone(),
             handle: self.relay.handle.clone(),
-            descriptor: Descriptor {
-                stream: stream.clone(),
-                owner: self.relay.options.application.clone(),
-                database: self.database.clone(),
-                shards: u16::try_from(leases.len()).unwrap_or(u16::MAX),
-                generation: GENERATION_FIRST,
-                count: 0,
-                bounds: Vec::new(),
-                subscribers: Vec::new(),
-            },
+            descriptor: Descriptor::new(
+                stream.clone(),
+                self.relay.options.application.clone(),
+                self.database.clone(),
+                u16::try_from(leases.len()).unwrap_or(u16::MAX),
+            ),
             options,
             begin_generation: self.relay.options.begin_generation,
             batch_max: self.relay.options.batch_max,

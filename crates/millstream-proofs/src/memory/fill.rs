@@ -1,8 +1,9 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use millstream_core::descriptor::Descriptor;
 use millstream_core::entry::{Entry, EntryId, Shard};
-use millstream_core::log::{Appended, Descriptor, Log};
+use millstream_core::log::{Appended, Log};
 use millstream_core::name::{AppName, DatabaseId, StreamName};
 use millstream_core::outbox::OutboxRow;
 use millstream_core::wire;
@@ -20,15 +21,15 @@ const DATA_BYTES: usize = 300;
 /// Events about each person.
 const EVENTS_PER_PERSON: u64 = 10;
 
-/// Fills a log as CRM's relay would have, with this many events.
-pub(super) async fn fill(log: &dyn Log, events: u64) -> anyhow::Result<()> {
-    let descriptor = Descriptor {
-        stream: StreamName::new(STREAM)?,
-        owner: AppName::new("crm")?,
-        database: DatabaseId::new("made-for-the-proof")?,
-        shards: SHARDS,
-        generation: 1,
-    };
+/// Fills a log as CRM's relay would have, with this many events for HR's database.
+pub(super) async fn fill(log: &dyn Log, follower: &DatabaseId, events: u64) -> anyhow::Result<()> {
+    let descriptor = Descriptor::new(
+        StreamName::new(STREAM)?,
+        AppName::new("crm")?,
+        DatabaseId::new("made-for-the-proof")?,
+        SHARDS,
+    )
+    .with_subscriber(&AppName::new("hr")?, follower);
     log.announce(&descriptor).await?;
     let mut shards: Vec<Filling> = descriptor.shards().map(Filling::new).collect();
     for number in 1..=events {

@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
+use millstream_core::lease::Leases as _;
 
 use crate::memory::fill::fill;
 use crate::site::{Folder, Site};
@@ -58,7 +59,8 @@ fn measure(events: u64) -> anyhow::Result<Measured> {
     runtime.block_on(async {
         site.migrate().await?;
         let transport = millstream::connect(&format!("sqlite:{}", site.log().display())).await?;
-        fill(transport.log.as_ref(), events).await
+        let hr = site.app("hr")?.database().identity().await?;
+        fill(transport.log.as_ref(), &hr.database, events).await
     })?;
     say(format!("a log of {events} events is there, draining it"));
 

@@ -156,9 +156,7 @@ pub(super) fn of_shard(
     let (role, stream) = (Role::Consumer.as_str(), shard.stream.as_str());
     let source = shard.owner.as_str();
     let count = tx
-        .prepare_cached(&prefix.sql(&format!(
-            "SELECT count(*) FROM ~dead_letters d WHERE {own}"
-        )))
+        .prepare_cached(&prefix.sql(&format!("SELECT count(*) FROM ~dead_letters d WHERE {own}")))
         .and_then(|mut query| {
             query.query_row((role, stream, source, shard.number), |row| number(row, 0))
         })

@@ -10,10 +10,8 @@ use crate::sqlite::database::while_doing;
 /// The version of our tables that this library reads and writes.
 pub const TABLES_VERSION: u32 = 2;
 
-const SCRIPTS: [&str; TABLES_VERSION as usize] = [
-    include_str!("schema.sql"),
-    include_str!("schema_2.sql"),
-];
+const SCRIPTS: [&str; TABLES_VERSION as usize] =
+    [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// What [`migrate`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -183,9 +183,9 @@ impl Config {
         };
         let publishes = streams(file.publishes)
             .into_iter()
-            .map(|name| StreamOptions {
-                shards: shards.get(&name).copied().unwrap_or(SHARDS_DEFAULT),
-                name,
+            .map(|name| {
+                let shards = shards.get(&name).copied().unwrap_or(SHARDS_DEFAULT);
+                StreamOptions::new(name, shards)
             })
             .collect();
         let subscribes = streams(file.subscribes);

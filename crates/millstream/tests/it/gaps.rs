@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use millstream::core::clock::Timestamp;
 use millstream::core::entry::{Entry, EntryId};
 use millstream::core::lease::{Feed, Leases, Role};
 use millstream::core::log::ReadLimit;
@@ -159,7 +160,13 @@ async fn number(site: &Site, count: usize) -> Result<()> {
     let rows = outbox.leases(Role::Relay).await?;
     let dead = InstanceId::new("dead")?;
     let leases = outbox.acquire(&dead, Role::Relay, &rows).await?.unwrap();
-    assert_eq!(outbox.number(&leases, 100).await?.len(), count);
+    assert_eq!(
+        outbox
+            .number(&leases, 100, Timestamp::default())
+            .await?
+            .len(),
+        count
+    );
     Ok(())
 }
 

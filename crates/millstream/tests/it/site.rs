@@ -8,8 +8,10 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use millstream::core::descriptor::Descriptor;
 use millstream::core::entry::{Entry, EntryId, Shard};
-use millstream::core::log::{Appended, Descriptor};
+use millstream::core::lease::Leases as _;
+use millstream::core::log::Appended;
 use millstream::core::name::{
     AppName, DatabaseId, EntityId, EventId, EventType, StreamName, TenantId,
 };
@@ -107,13 +109,10 @@ impl Site {
 
     /// Tells HR about CRM's stream in the place of a relay.
     pub(crate) async fn announce(&self) -> Result<()> {
-        let descriptor = Descriptor {
-            stream: stream(),
-            owner: AppName::new("crm")?,
-            database: DatabaseId::new("made-by-the-test")?,
-            shards: 1,
-            generation: 1,
-        };
+        let hr = self.hr.database().identity().await?.database;
+        let made_up = DatabaseId::new("made-by-the-test")?;
+        let descriptor = Descriptor::new(stream(), AppName::new("crm")?, made_up, 1)
+            .with_subscriber(self.hr.name(), &hr);
         Ok(self.transport.log.announce(&descriptor).await?)
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
+use millstream::core::clock::Timestamp;
 use millstream::core::lease::{Feed, Leases, Role};
 use millstream::core::name::InstanceId;
 use millstream::core::outbox::Outbox;
@@ -75,7 +76,13 @@ async fn rows_that_were_numbered_by_a_relay_that_died_are_sent_by_the_next() -> 
     let rows = outbox.leases(Role::Relay).await?;
     let dead = InstanceId::new("dead")?;
     let leases = outbox.acquire(&dead, Role::Relay, &rows).await?.unwrap();
-    assert_eq!(outbox.number(&leases, 100).await?.len(), 2);
+    assert_eq!(
+        outbox
+            .number(&leases, 100, Timestamp::default())
+            .await?
+            .len(),
+        2
+    );
     assert!(site.sent().await?.is_empty());
 
     let relay = site::relay(&site.crm, &site.transport);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use millstream::core::lease::Leases as _;
 use millstream::rusqlite::Connection;
 use millstream::{App, CancellationToken};
 
@@ -21,12 +22,16 @@ pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured
     Connection::open(&path)?.execute_batch(rows::TABLE)?;
     let transport =
         millstream::connect(&format!("sqlite:{}", dir.join(rows::LOG).display())).await?;
-    // The group's old positions belong to the database of the round before.
     let app = App::new("hr", &format!("sqlite:{}", path.display()))?
         .subscribe(rows::stream().as_str())?
-        .map(rows::mapping())
-        .take_over(true);
+        .map(rows::mapping());
     app.migrate().await?;
+    // In the place of the database of the round before.
+    let database = app.database().identity().await?.database;
+    for descriptor in transport.log.publishers(Some(&rows::stream())).await? {
+        let descriptor = descriptor.with_subscriber(app.name(), &database);
+        transport.log.announce(&descriptor).await?;
+    }
 
     let consumer = app.consumer(&transport);
     let handle = consumer.handle();

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use anyhow::bail;
 
+use millstream::core::descriptor::Descriptor;
 use millstream::core::entry::{Entry, EntryId, Shard};
-use millstream::core::log::{Appended, Descriptor};
+use millstream::core::log::Appended;
 use millstream::core::name::DatabaseId;
 use millstream::core::wire;
 
@@ -20,13 +21,8 @@ const BATCH: usize = 1_000;
 pub(super) async fn fill(args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
     let transport =
         millstream::connect(&format!("sqlite:{}", dir.join(rows::LOG).display())).await?;
-    let descriptor = Descriptor {
-        stream: rows::stream(),
-        owner: rows::source(),
-        database: DatabaseId::new("bench")?,
-        shards: rows::SHARDS,
-        generation: 1,
-    };
+    let database = DatabaseId::new("bench")?;
+    let descriptor = Descriptor::new(rows::stream(), rows::source(), database, rows::SHARDS);
     let shards: Vec<Shard> = descriptor.shards().collect();
     let mut tops: Vec<(EntryId, Option<bytes::Bytes>)> =
         shards.iter().map(|_| (EntryId::ZERO, None)).collect();

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use millstream_core::clock::Timestamp;
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::lease::{Feed, Leases, Role};
 use millstream_core::outbox::{Outbox, OutboxRow};
@@ -41,7 +42,10 @@ async fn numbered(site: &File) -> Vec<OutboxRow> {
     outbox.register(Role::Relay, &feeds).await.unwrap();
     let rows = outbox.leases(Role::Relay).await.unwrap();
     let leases = outbox.acquire(&instance("relay"), Role::Relay, &rows).await;
-    outbox.number(&leases.unwrap().unwrap(), 100).await.unwrap();
+    outbox
+        .number(&leases.unwrap().unwrap(), 100, Timestamp::default())
+        .await
+        .unwrap();
     outbox.numbered(&shard, EntryId::ZERO, 100).await.unwrap()
 }
 

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use millstream_core::clock::Timestamp;
 use millstream_core::error::ErrorKind;
 use millstream_core::outbox::Outbox;
 
@@ -15,7 +16,10 @@ pub async fn a_second_relay_is_fenced<S: Site>() {
     let lost = tops(&first).await;
     let mut held = tops(&second).await;
     site.execute(&insert("acme", "7", "{}")).await.unwrap();
-    let error = first.number(&lost, 10).await.unwrap_err();
+    let error = first
+        .number(&lost, 10, Timestamp::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
     assert_eq!(first.unsent(&stream("events")).await.unwrap(), 1);
 
@@ -34,7 +38,10 @@ pub async fn a_relay_that_lags_is_fenced<S: Site>() {
     assert_eq!(number(&second, &mut leases, 10).await.len(), 1);
     site.execute(&insert("acme", "7", "{}")).await.unwrap();
 
-    let error = first.number(&stale, 10).await.unwrap_err();
+    let error = first
+        .number(&stale, 10, Timestamp::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
     assert_eq!(first.unsent(&stream("events")).await.unwrap(), 1);
     let rows = number(&first, &mut leases, 10).await;

@@ -1,3 +1,4 @@
+use millstream_core::clock::Timestamp;
 use millstream_core::entry::Shard;
 use millstream_core::event::Json;
 use millstream_core::lease::{Feed, Lease, Leases, Role};
@@ -36,7 +37,10 @@ pub(super) async fn number(
     tops: &mut [Lease],
     limit: usize,
 ) -> Vec<OutboxRow> {
-    let rows = outbox.number(tops, limit).await.expect("rows are numbered");
+    let rows = outbox
+        .number(tops, limit, Timestamp::default())
+        .await
+        .expect("rows are numbered");
     for lease in tops {
         lease.checkpoint = outbox.checkpoint(lease).await.unwrap().expect("it is held");
     }
