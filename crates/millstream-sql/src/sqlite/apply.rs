@@ -9,11 +9,12 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::event::Event;
 use millstream_core::fold::fold;
 use millstream_core::lease::{Checkpoint, Feed, Lease};
-use millstream_core::name::{AppName, EventId, PartitionKey, TenantId};
+use millstream_core::name::{PartitionKey, TenantId};
 use millstream_core::store::{Applied, Batch};
 use millstream_core::wire::SOURCE_DEFAULT;
 
 use crate::sqlite::database::{Options, while_doing};
+use crate::sqlite::dedupe::{Dedupe, Identity};
 use crate::sqlite::handler::{Handler, Lent};
 use crate::sqlite::leases::{compare_and_set, immediate};
 use crate::sqlite::write::write;
@@ -110,7 +111,7 @@ pub(super) enum Ending {
     Settled(Outcome),
     /// It is parked, or waits behind one that is.
     Parked(Outcome, Reason),
-    /// Its event was settled before; for the shared stream only.
+    /// Its event was settled or parked before.
     Repeated,
 }
 
@@ -130,13 +131,12 @@ fn attempt(
     let shard = compare_and_set(&tx, &options.prefix, lease, &batch.from, &batch.to)
         .map_err(Failure::Whole)?;
 
-    let repeated = match &lease.feed {
-        // The checkpoint has answered that before.
-        Feed::Owned(_) => vec![false; batch.deliveries.len()],
-        Feed::Shared(_) => inbox::repeated(&tx, &options.prefix, shard, &batch.deliveries)
-            .map_err(|error| Failure::Whole(bookkeeping(error)))?,
-    };
-    let mut settling = Settling::begin(&tx, options, lease, lent).map_err(Failure::Whole)?;
+    let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
+    let repeated = dedupe
+        .repeated(&tx, &options.prefix, shard, &batch.deliveries)
+        .map_err(|error| Failure::Whole(bookkeeping(error)))?;
+    let mut settling =
+        Settling::begin(&tx, options, lease, dedupe, lent).map_err(Failure::Whole)?;
     let items: Vec<Item<'_>> = batch
         .deliveries
         .iter()
@@ -194,6 +194,9 @@ fn record(
     for (delivery, ending) in batch.deliveries.iter().zip(endings) {
         let outcome = match ending {
             Ending::Repeated => {
+                if let Feed::Owned(from) = &lease.feed {
+                    dead_letters::follow(tx, &options.prefix, from, shard, delivery)?;
+                }
                 applied.repeated += 1;
                 continue;
             }
@@ -217,9 +220,6 @@ fn record(
 /// Source, tenant and key: what stays in order behind a parked event.
 type Key = (Box<str>, TenantId, PartitionKey);
 
-/// Source, tenant and id: what an event of the shared stream is known by.
-type Identity<'a> = (&'a AppName, &'a TenantId, &'a EventId);
-
 /// A delivery, and whether it was settled before.
 #[derive(Clone, Copy)]
 struct Item<'a> {
@@ -232,13 +232,14 @@ struct Settling<'a> {
     tx: &'a rusqlite::Transaction<'a>,
     options: &'a Options,
     lease: &'a Lease,
+    dedupe: Dedupe<'a>,
     lent: Lent,
     /// Whether anything is parked in this database: mostly not, and then nothing need be looked up.
     any_parked: bool,
     /// Keys that were looked up.
     known: HashMap<Key, bool>,
-    /// Events of the shared stream that were processed in this batch.
-    processed: HashSet<Identity<'a>>,
+    /// Events of this batch that are repeats if they come again.
+    seen: HashSet<Identity<'a>>,
     /// How the deliveries so far ended.
     endings: Vec<Ending>,
 }
@@ -248,6 +249,7 @@ impl<'a> Settling<'a> {
         tx: &'a rusqlite::Transaction<'a>,
         options: &'a Options,
         lease: &'a Lease,
+        dedupe: Dedupe<'a>,
         lent: Lent,
     ) -> Result<Self, Error> {
         let any_parked = dead_letters::any(tx, &options.prefix)?;
@@ -255,10 +257,11 @@ impl<'a> Settling<'a> {
             tx,
             options,
             lease,
+            dedupe,
             lent,
             any_parked,
             known: HashMap::new(),
-            processed: HashSet::new(),
+            seen: HashSet::new(),
             endings: Vec::new(),
         })
     }
@@ -306,7 +309,10 @@ impl<'a> Settling<'a> {
         }
     }
 
-    fn park(&mut self, delivery: &Delivery, error: &Error) {
+    fn park(&mut self, delivery: &'a Delivery, error: &Error) {
+        if self.dedupe.counts_parked() {
+            self.seen.extend(self.dedupe.identity(delivery));
+        }
         if let Some(key) = self.key(delivery) {
             self.known.insert(key, true);
         }
@@ -322,20 +328,21 @@ impl<'a> Settling<'a> {
     fn try_range(&mut self, range: &[Item<'a>]) -> Result<Vec<Ending>, Failure> {
         let mut endings = Vec::with_capacity(range.len());
         let mut parked_here = HashSet::new();
-        let mut processed_here = HashSet::new();
+        let mut seen_here = HashSet::new();
         let mut changes: Vec<&'a Change> = Vec::with_capacity(range.len());
         for &Item { delivery, repeated } in range {
-            let identity = self.identity(delivery);
-            let again =
-                |identity| self.processed.contains(identity) || processed_here.contains(identity);
+            let identity = self.dedupe.identity(delivery);
+            let again = |identity| self.seen.contains(identity) || seen_here.contains(identity);
             if repeated || identity.as_ref().is_some_and(again) {
                 endings.push(Ending::Repeated);
                 continue;
             }
+            let parked_identity = identity.filter(|_| self.dedupe.counts_parked());
             let key = self.key(delivery);
             if let Some(key) = &key
                 && (parked_here.contains(key) || self.is_parked(key).map_err(Failure::Whole)?)
             {
+                seen_here.extend(parked_identity);
                 let reason = Reason::new("waits behind an earlier event of its key");
                 endings.push(Ending::Parked(Outcome::Blocked, reason));
                 continue;
@@ -349,7 +356,7 @@ impl<'a> Settling<'a> {
                 Content::Event {
                     plan: Plan::Skip, ..
                 } => {
-                    processed_here.extend(identity);
+                    seen_here.extend(identity);
                     endings.push(Ending::Settled(Outcome::Skipped));
                     continue;
                 }
@@ -368,18 +375,19 @@ impl<'a> Settling<'a> {
                         self.write(&std::mem::take(&mut changes))?;
                         self.handle(event)?;
                     }
-                    processed_here.extend(identity);
+                    seen_here.extend(identity);
                     endings.push(Ending::Settled(Outcome::Applied));
                     continue;
                 }
             };
+            seen_here.extend(parked_identity);
             parked_here.extend(key);
             endings.push(Ending::Parked(Outcome::Dead, reason));
         }
         self.write(&changes)?;
         self.known
             .extend(parked_here.into_iter().map(|key| (key, true)));
-        self.processed.extend(processed_here);
+        self.seen.extend(seen_here);
         Ok(endings)
     }
 
@@ -417,16 +425,6 @@ impl<'a> Settling<'a> {
         let parked = dead_letters::holds(self.tx, &self.options.prefix, &key.0, &key.1, &key.2)?;
         self.known.insert(key.clone(), parked);
         Ok(parked)
-    }
-
-    /// On an owned stream the checkpoint has answered whether an event was settled.
-    fn identity(&self, delivery: &'a Delivery) -> Option<Identity<'a>> {
-        match (&self.lease.feed, &delivery.content) {
-            (Feed::Shared(_), Content::Event { event, .. }) => {
-                Some((&event.source, &event.tenant, &event.id))
-            }
-            _ => None,
-        }
     }
 
     fn key(&self, delivery: &Delivery) -> Option<Key> {

@@ -1,4 +1,4 @@
-use rusqlite::{named_params, params};
+use rusqlite::{OptionalExtension, named_params, params};
 
 use millstream_core::acknowledgment::Exception;
 use millstream_core::blob;
@@ -13,7 +13,7 @@ use millstream_core::wire::SOURCE_DEFAULT;
 
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
-use crate::sqlite::inbox::source;
+use crate::sqlite::inbox::{source, tenant};
 use crate::sqlite::leases::{feed, number};
 use crate::sqlite::subscribers::exception;
 
@@ -71,6 +71,73 @@ impl Parked<'_> {
         .map(drop)
         .map_err(while_doing("park an event"))
     }
+}
+
+/// Gives a parked event that a later generation brings again the place and the fields of its new
+/// entry, and its inbox row with it. It stays parked, and in its turn.
+///
+/// Receipts name an event by its place, and the publisher knows it by the new one alone.
+pub(super) fn follow(
+    tx: &rusqlite::Transaction<'_>,
+    prefix: &Prefix,
+    from: &Shard,
+    shard: i64,
+    delivery: &Delivery,
+) -> Result<(), Error> {
+    let failed = while_doing("follow a parked event");
+    let Some(old) = place(tx, prefix, from, delivery).map_err(&failed)? else {
+        return Ok(());
+    };
+    let new = (
+        shard,
+        delivery.entry.high.cast_signed(),
+        delivery.entry.low.cast_signed(),
+    );
+    tx.prepare_cached(&prefix.sql(
+        "UPDATE ~dead_letters SET shard = ?4, generation = ?5, seq = ?6, raw = ?7
+         WHERE shard = ?1 AND generation = ?2 AND seq = ?3",
+    ))
+    .and_then(|mut update| {
+        let raw = blob::encode(&delivery.raw);
+        update.execute(params![old.0, old.1, old.2, new.0, new.1, new.2, raw])
+    })
+    .map_err(&failed)?;
+    tx.prepare_cached(&prefix.sql(
+        "UPDATE ~millstream_inbox SET shard = ?4, generation = ?5, seq = ?6
+         WHERE shard = ?1 AND generation = ?2 AND seq = ?3",
+    ))
+    .and_then(|mut update| update.execute((old.0, old.1, old.2, new.0, new.1, new.2)))
+    .map(drop)
+    .map_err(&failed)
+}
+
+/// Where the event of a delivery is parked, in whichever shard of the stream.
+fn place(
+    tx: &rusqlite::Transaction<'_>,
+    prefix: &Prefix,
+    from: &Shard,
+    delivery: &Delivery,
+) -> rusqlite::Result<Option<(i64, i64, i64)>> {
+    tx.prepare_cached(&prefix.sql(
+        "SELECT d.shard, d.generation, d.seq
+         FROM ~millstream_inbox i
+         JOIN ~millstream_shards s ON s.id = i.shard
+         JOIN ~dead_letters d
+           ON d.shard = i.shard AND d.generation = i.generation AND d.seq = i.seq
+         WHERE i.event_id = ?1 AND i.tenant_id IS ?2
+           AND s.role = ?3 AND s.stream = ?4 AND s.source = ?5",
+    ))?
+    .query_row(
+        (
+            delivery.event_id().map(EventId::as_str),
+            tenant(delivery).map(TenantId::as_str),
+            Role::Consumer.as_str(),
+            from.stream.as_str(),
+            from.owner.as_str(),
+        ),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
+    .optional()
 }
 
 /// Whether anything is parked at all.

@@ -1,10 +1,9 @@
-use std::collections::HashSet;
-
 use rusqlite::{CachedStatement, params};
 
 use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Content, Delivery, Outcome};
 use millstream_core::error::Error;
+use millstream_core::name::TenantId;
 
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
@@ -85,50 +84,10 @@ pub(super) fn source(delivery: &Delivery) -> Option<&str> {
     }
 }
 
-/// Which deliveries of the shared stream need not be applied: their entry is in the inbox, or stands
-/// earlier among them, or an event with the same source, tenant and id was processed.
-///
-/// One that is dead is no reason: it may have been published again because it was.
-pub(super) fn repeated(
-    tx: &rusqlite::Transaction<'_>,
-    prefix: &Prefix,
-    shard: i64,
-    deliveries: &[Delivery],
-) -> Result<Vec<bool>, Error> {
-    let failed = while_doing("look into the inbox");
-    let mut by_entry = tx
-        .prepare_cached(&prefix.sql(
-            "SELECT EXISTS (SELECT 1 FROM ~millstream_inbox
-                            WHERE shard = ?1 AND generation = ?2 AND seq = ?3)",
-        ))
-        .map_err(&failed)?;
-    let mut by_event = tx
-        .prepare_cached(&prefix.sql(
-            "SELECT EXISTS (SELECT 1 FROM ~millstream_inbox
-                            WHERE event_id = ?1 AND shard = ?2 AND source_application IS ?3
-                              AND tenant_id IS ?4
-                              AND outcome IN ('applied', 'superseded', 'skipped'))",
-        ))
-        .map_err(&failed)?;
-
-    let mut repeated = Vec::with_capacity(deliveries.len());
-    let mut entries = HashSet::new();
-    for delivery in deliveries {
-        let entry = delivery.entry;
-        let mut known = !entries.insert(entry)
-            || by_entry
-                .query_row(
-                    (shard, entry.high.cast_signed(), entry.low.cast_signed()),
-                    |row| row.get(0),
-                )
-                .map_err(&failed)?;
-        if let (false, Content::Event { event, .. }) = (known, &delivery.content) {
-            let (id, source) = (event.id.as_str(), event.source.as_str());
-            known = by_event
-                .query_row((id, shard, source, event.tenant.as_str()), |row| row.get(0))
-                .map_err(&failed)?;
-        }
-        repeated.push(known);
+/// The tenant of a delivery, if it could be read.
+pub(super) fn tenant(delivery: &Delivery) -> Option<&TenantId> {
+    match &delivery.content {
+        Content::Event { event, .. } => Some(&event.tenant),
+        Content::Undecodable(part) => part.tenant.as_ref(),
     }
-    Ok(repeated)
 }

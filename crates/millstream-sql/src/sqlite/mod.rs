@@ -7,6 +7,7 @@
 mod apply;
 mod database;
 mod dead_letters;
+mod dedupe;
 mod generation;
 mod handler;
 mod inbox;

@@ -42,10 +42,9 @@ async fn numbered(site: &File) -> Vec<OutboxRow> {
     outbox.register(Role::Relay, &feeds).await.unwrap();
     let rows = outbox.leases(Role::Relay).await.unwrap();
     let leases = outbox.acquire(&instance("relay"), Role::Relay, &rows).await;
-    outbox
-        .number(&leases.unwrap().unwrap(), 100, Timestamp::default())
-        .await
-        .unwrap();
+    let now = Timestamp::from_millis(0);
+    let leases = leases.unwrap().unwrap();
+    outbox.number(&leases, 100, now).await.unwrap();
     outbox.numbered(&shard, EntryId::ZERO, 100).await.unwrap()
 }
 

@@ -1,7 +1,6 @@
-use millstream_core::clock::Timestamp;
 use millstream_core::outbox::Outbox;
 
-use super::{SHARDS, all, event, insert, number, text, tops};
+use super::{NOW, SHARDS, all, event, insert, number, text, tops};
 use crate::sample::stream;
 use crate::suite::Site;
 
@@ -22,11 +21,7 @@ pub async fn death_while_numbering_loses_nothing<S: Site>() {
         let mortal = site.connect_mortal(statements).await;
         for _ in 0..3 {
             // A dead process may answer or not.
-            if mortal
-                .number(&leases, 5, Timestamp::default())
-                .await
-                .is_err()
-            {
+            if mortal.number(&leases, 5, NOW).await.is_err() {
                 break;
             }
             for lease in &mut leases {

@@ -19,7 +19,7 @@ pub use refuse::*;
 pub use rivals::*;
 pub use wait::*;
 
-use steps::{SHARDS, all, event, insert, number, shard, text, tops};
+use steps::{NOW, SHARDS, all, event, insert, number, shard, text, tops};
 
 /// One test for each case of the suite, for a [`Site`](crate::suite::Site).
 #[macro_export]

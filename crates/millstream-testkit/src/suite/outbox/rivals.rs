@@ -1,11 +1,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use millstream_core::clock::Timestamp;
 use millstream_core::error::ErrorKind;
 use millstream_core::outbox::Outbox;
 
-use super::{SHARDS, all, event, insert, number, text, tops};
+use super::{NOW, SHARDS, all, event, insert, number, text, tops};
 use crate::sample::stream;
 use crate::suite::Site;
 
@@ -16,10 +15,7 @@ pub async fn a_second_relay_is_fenced<S: Site>() {
     let lost = tops(&first).await;
     let mut held = tops(&second).await;
     site.execute(&insert("acme", "7", "{}")).await.unwrap();
-    let error = first
-        .number(&lost, 10, Timestamp::default())
-        .await
-        .unwrap_err();
+    let error = first.number(&lost, 10, NOW).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
     assert_eq!(first.unsent(&stream("events")).await.unwrap(), 1);
 
@@ -38,10 +34,7 @@ pub async fn a_relay_that_lags_is_fenced<S: Site>() {
     assert_eq!(number(&second, &mut leases, 10).await.len(), 1);
     site.execute(&insert("acme", "7", "{}")).await.unwrap();
 
-    let error = first
-        .number(&stale, 10, Timestamp::default())
-        .await
-        .unwrap_err();
+    let error = first.number(&stale, 10, NOW).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
     assert_eq!(first.unsent(&stream("events")).await.unwrap(), 1);
     let rows = number(&first, &mut leases, 10).await;

@@ -7,6 +7,9 @@ use millstream_core::outbox::{NewEvent, Outbox, OutboxRow};
 
 use crate::sample::{app, instance, stream};
 
+/// When rows are numbered, if it does not matter.
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
 /// Shards of `hr`'s stream `events`.
 pub(super) const SHARDS: u16 = 3;
 
@@ -38,7 +41,7 @@ pub(super) async fn number(
     limit: usize,
 ) -> Vec<OutboxRow> {
     let rows = outbox
-        .number(tops, limit, Timestamp::default())
+        .number(tops, limit, NOW)
         .await
         .expect("rows are numbered");
     for lease in tops {
