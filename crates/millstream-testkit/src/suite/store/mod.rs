@@ -8,7 +8,9 @@
 mod apply;
 mod consumer;
 mod crash;
+mod exceptions;
 mod fenced;
+mod generation;
 pub mod handlers;
 mod key;
 mod model;
@@ -24,10 +26,12 @@ mod steps;
 
 pub use apply::*;
 pub use crash::death_at_any_statement_changes_nothing;
+pub use exceptions::*;
 pub use fenced::*;
+pub use generation::*;
 pub use handlers::*;
 pub use key::*;
-pub use model::{agrees_with_a_model, the_shared_stream_agrees_with_a_model};
+pub use model::*;
 pub use parked::*;
 pub use partial::*;
 pub use poison::*;
@@ -89,10 +93,18 @@ macro_rules! store_suite {
             a_lost_shared_stream_is_fenced
             a_key_of_the_shared_stream_blocks_by_source
             equal_ids_of_two_tenants_are_two_events
+            a_new_generation_applies_nothing_twice
+            the_first_generation_goes_by_the_checkpoint
+            a_batch_across_generations_applies_nothing_twice
+            a_parked_event_that_comes_again_stays_parked
+            an_undecodable_entry_that_comes_again_is_parked_once
+            an_id_of_another_tenant_or_source_is_no_repeat
+            what_is_parked_is_told_by_shard
             a_store_with_a_prefix_works_the_same
             death_at_any_statement_changes_nothing
             ; agrees_with_a_model
             the_shared_stream_agrees_with_a_model
+            generations_agree_with_a_model
         }
     };
 }

@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
 
 use millstream_core::entry::Entry;
 use millstream_core::error::{Error, ErrorKind};
+use millstream_core::lease::Feed;
 use millstream_core::store::Store;
 
 use super::plain::{Plain, steps};
@@ -91,36 +93,79 @@ fn check<S: Site>(owned: bool) {
         programs,
         async {},
         |(), _, (steps, cuts, statements)| async move {
-            let site = S::make("").await;
-            site.execute(TABLES).await.unwrap();
             let mut source = if owned {
                 Source::shard(0)
             } else {
                 Source::shared()
             };
             let entries: Arc<[Entry]> = steps.iter().map(|step| step.send(&mut source)).collect();
-
-            let mortal = site.connect_mortal(statements).await;
-            // What a dying process sees is nobody's business.
-            let mut first = Consumer::start(mortal, source.feed(), mappings()).await;
-            let driven = if owned {
-                drive(&mut first, &entries, &cuts).await
-            } else {
-                drive_shared(&mut first, &entries, &cuts).await
-            };
-            let died = site.bury(first.store).await;
-            prop_assert!(died || driven.is_ok());
-
-            let mut next = Consumer::start(site.connect().await, source.feed(), mappings()).await;
-            let driven = if owned {
-                drive(&mut next, &entries, &cuts).await
-            } else {
-                drive_shared(&mut next, &entries, &cuts).await
-            };
-            prop_assert!(driven.is_ok(), "{:?}", driven);
-            let expected = Plain::after(&steps, owned).rows(&entries);
-            prop_assert_eq!(Plain::rows_of(&site).await, expected);
+            let found = after_a_crash::<S>(&source, &entries, &cuts, statements).await?;
+            prop_assert_eq!(found, Plain::after(&steps, owned).rows(&entries));
             Ok(())
         },
     );
+}
+
+/// The same where generations follow each other, each of which brings again what came last, with or
+/// without anything new, and whether or not the consumer has seen it.
+pub fn generations_agree_with_a_model<S: Site>() {
+    let again = prop::collection::vec((0..12usize, 0..30usize), 1..4);
+    let programs = (steps(1..40), again, cuts(), 0..500u64);
+    model::check(
+        programs,
+        async {},
+        |(), _, (steps, again, cuts, statements)| async move {
+            let mut source = Source::shard(0);
+            let (mut entries, mut sent) = (Vec::new(), Vec::new());
+            let mut left = steps.iter();
+            for (new, repeats) in again.into_iter().chain([(steps.len(), 0)]) {
+                for step in left.by_ref().take(new) {
+                    let entry = step.send(&mut source);
+                    entries.push(entry.clone());
+                    sent.push(entry);
+                }
+                if left.len() > 0 {
+                    source.begin_generation();
+                    let from = sent.len().saturating_sub(repeats);
+                    entries.extend(sent[from..].iter().map(|entry| source.send_again(entry)));
+                }
+            }
+            let found = after_a_crash::<S>(&source, &entries, &cuts, statements).await?;
+            prop_assert_eq!(found, Plain::after(&steps, true).rows(&sent));
+            Ok(())
+        },
+    );
+}
+
+/// What a database holds after one process has applied entries until it died, and another the rest.
+async fn after_a_crash<S: Site>(
+    source: &Source,
+    entries: &[Entry],
+    cuts: &[Cut],
+    statements: u64,
+) -> Result<[Vec<String>; 5], TestCaseError> {
+    let site = S::make("").await;
+    site.execute(TABLES).await.unwrap();
+    let mortal = site.connect_mortal(statements).await;
+    // What a dying process sees is nobody's business.
+    let mut first = Consumer::start(mortal, source.feed(), mappings()).await;
+    let driven = drive_feed(&mut first, entries, cuts).await;
+    let died = site.bury(first.store).await;
+    prop_assert!(died || driven.is_ok());
+
+    let mut next = Consumer::start(site.connect().await, source.feed(), mappings()).await;
+    let driven = drive_feed(&mut next, entries, cuts).await;
+    prop_assert!(driven.is_ok(), "{:?}", driven);
+    Ok(Plain::rows_of(&site).await)
+}
+
+async fn drive_feed<H: Store>(
+    consumer: &mut Consumer<H>,
+    entries: &[Entry],
+    cuts: &[Cut],
+) -> Result<(), Error> {
+    match consumer.lease.feed {
+        Feed::Owned(_) => drive(consumer, entries, cuts).await,
+        Feed::Shared(_) => drive_shared(consumer, entries, cuts).await,
+    }
 }

@@ -5,7 +5,7 @@ use millstream_core::event::Json;
 use millstream_core::lease::Feed;
 use millstream_core::name::{EntityId, EventId, EventType, PartitionKey, TenantId};
 use millstream_core::outbox::{NewEvent, OutboxRow};
-use millstream_core::wire;
+use millstream_core::wire::{self, field};
 
 use crate::sample::{app, entry_at, shard, stream};
 
@@ -74,6 +74,35 @@ impl Source {
         events.into_iter().map(|event| self.send(event)).collect()
     }
 
+    /// Goes on in the next generation, whose seqs count from 1 again.
+    pub fn begin_generation(&mut self) {
+        self.last = EntryId::new(self.last.high + 1, 0);
+        self.last_event = None;
+    }
+
+    /// The entry that an event becomes when it is sent again, in a later generation.
+    pub fn send_again(&mut self, earlier: &Entry) -> Entry {
+        let at = self.next();
+        let own = [field::GENERATION, field::SEQ, field::PREV];
+        let mut fields: Fields = earlier
+            .fields
+            .iter()
+            .filter(|(name, _)| !own.iter().any(|own| *name == own.as_bytes()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        fields.push(field::GENERATION, at.high.to_string());
+        fields.push(field::SEQ, at.low.to_string());
+        if let Some(prev) = &self.last_event {
+            fields.push(field::PREV, prev.to_string());
+        }
+        let id = fields
+            .get(field::EVENT_ID)
+            .expect("each entry has an event id");
+        let id = std::str::from_utf8(id).expect("it is text");
+        self.last_event = EventId::new(id).ok();
+        entry_at(at, fields)
+    }
+
     /// An entry that is no event: without event data, and without a key if `key` is none.
     pub fn send_broken(&mut self, key: Option<(&str, &str)>) -> Entry {
         let (tenant, entity) = key.unwrap_or(("acme", "7"));
@@ -94,14 +123,21 @@ impl Source {
     }
 
     fn next(&mut self) -> EntryId {
-        self.last = EntryId::new(1, self.last.low + 1);
+        self.last = EntryId::new(self.last.high.max(1), self.last.low + 1);
         self.last
     }
 
-    /// `crm-0-7`, or `shared-7`.
+    /// `crm-0-7`, `crm-0-2.7` in generation 2, or `shared-7`.
     fn event_id(&self) -> EventId {
         let id = match &self.feed {
-            Feed::Owned(shard) => format!("{}-{}-{}", shard.owner, shard.number, self.last.low),
+            Feed::Owned(shard) => {
+                let generation = match self.last.high {
+                    0 | 1 => String::new(),
+                    high => format!("{high}."),
+                };
+                let (owner, number) = (&shard.owner, shard.number);
+                format!("{owner}-{number}-{generation}{}", self.last.low)
+            }
             Feed::Shared(_) => format!("shared-{}", self.last.low),
         };
         EventId::new(id).expect("an event id")
