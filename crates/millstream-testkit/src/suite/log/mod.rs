@@ -1,18 +1,22 @@
 //! What each [`Log`] must do.
 
+mod acknowledgments;
 mod append;
 mod model;
 mod position;
 mod publishers;
 mod read;
+mod replace;
 mod trim;
 mod wake;
 
+pub use acknowledgments::*;
 pub use append::*;
 pub use model::agrees_with_a_model;
 pub use position::*;
 pub use publishers::*;
 pub use read::*;
+pub use replace::*;
 pub use trim::*;
 pub use wake::*;
 
@@ -35,6 +39,15 @@ macro_rules! log_suite {
             shards_are_apart
             any_bytes_come_back
             a_large_entry_comes_back
+            a_replaced_shard_begins_anew
+            a_replacement_of_something_else_changes_nothing
+            a_replacement_that_is_repeated_names_its_last_entry
+            a_replacement_may_be_empty
+            a_missing_shard_can_be_replaced
+            a_replacement_takes_back_a_raised_top
+            ids_of_a_replacement_that_do_not_rise_are_refused
+            positions_go_with_a_replacement
+            a_reader_wakes_for_a_replacement
             a_read_goes_on_after_an_id
             a_read_is_limited_by_count
             a_read_is_limited_by_bytes
@@ -56,6 +69,13 @@ macro_rules! log_suite {
             a_description_counts
             the_latest_announcement_counts
             publishers_are_found_by_stream
+            an_announcement_comes_back_whole
+            messages_come_in_order
+            messages_are_apart
+            no_message_is_no_reason_to_wait
+            messages_after_a_loss_come_from_the_first
+            any_message_comes_back
+            the_last_messages_are_kept
             ; agrees_with_a_model
         }
     };

@@ -1,5 +1,8 @@
-use millstream_core::descriptor::Descriptor;
+use millstream_core::descriptor::{Bounds, Descriptor, Subscriber, Subscription};
+use millstream_core::entry::EntryId;
+use millstream_core::lease::Checkpoint;
 use millstream_core::log::Log;
+use millstream_core::name::EventId;
 
 use crate::sample::{app, database, stream};
 use crate::suite::Place;
@@ -60,4 +63,36 @@ pub async fn publishers_are_found_by_stream<P: Place<Handle: Log>>() {
     );
     assert_eq!(publishers(&log, Some("other")).await, []);
     assert_eq!(publishers(&log, None).await, [crm, hr, billing]);
+}
+
+/// Bounds and subscribers too, many of them, with ids that reach to the end.
+pub async fn an_announcement_comes_back_whole<P: Place<Handle: Log>>() {
+    let place = P::make().await;
+    let log = place.connect().await;
+    let mut whole = descriptor("events", "crm", 64, 3);
+    let id = |number: usize| EntryId::new(3, u64::MAX - number as u64);
+    whole.count = u64::MAX;
+    whole.bounds = (0..64)
+        .map(|number| Bounds {
+            floor: id(number),
+            top: Checkpoint {
+                at: id(number),
+                event_id: EventId::new(format!("event \"{number}\"")).ok(),
+            },
+        })
+        .collect();
+    whole.subscribers = (0..16)
+        .map(|number| Subscriber {
+            application: app(&format!("app-{number}")),
+            database: database(&format!("d{number} \u{1f980}")),
+            shards: (0..64)
+                .map(|shard| Subscription {
+                    base: EntryId::ZERO,
+                    settled: id(shard),
+                })
+                .collect(),
+        })
+        .collect();
+    log.announce(&whole).await.unwrap();
+    assert_eq!(publishers(&log, Some("events")).await, [whole]);
 }

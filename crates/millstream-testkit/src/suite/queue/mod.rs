@@ -2,18 +2,22 @@
 
 mod add;
 mod claim;
+mod consumer;
 mod group;
+mod history;
 mod model;
 mod steps;
 mod trim;
 
 pub use add::*;
 pub use claim::*;
+pub use consumer::*;
 pub use group::*;
+pub use history::*;
 pub use model::agrees_with_a_model;
 pub use trim::*;
 
-use steps::{add, claim_all, events, ids, member, take};
+use steps::{add, claim_all, events, history_all, ids, member, take};
 
 /// One test for each case of the suite, for a [`Place`](crate::suite::Place) of a
 /// [`Queue`](millstream_core::queue::Queue).
@@ -42,6 +46,17 @@ macro_rules! queue_suite {
             a_claim_is_limited_by_bytes
             a_member_claims_what_a_crashed_one_held
             a_claim_of_nothing_is_empty
+            a_history_is_the_member_s_own
+            a_history_brings_back_a_lost_answer
+            a_history_goes_on_from_its_cursor
+            a_history_is_limited_by_bytes
+            a_history_names_what_is_gone
+            a_history_of_nothing_is_empty
+            consumers_show_what_they_hold
+            a_consumer_that_holds_entries_is_not_forgotten
+            a_consumer_that_lost_its_entries_is_forgotten
+            a_forgotten_consumer_comes_back
+            forgetting_nobody_says_so
             a_claim_names_what_is_gone
             trimming_removes_what_is_below_the_floor
             a_trimmed_stream_goes_on

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use millstream_core::entry::{Entry, EntryId};
+use millstream_core::error::Error;
 use millstream_core::log::ReadLimit;
 use millstream_core::name::StreamName;
 use millstream_core::queue::{Claimed, Member, Queue};
@@ -54,13 +55,27 @@ pub(super) async fn claim_all(
     idle_min: Duration,
     limit: ReadLimit,
 ) -> Claimed {
+    pages(limit, |after| {
+        queue.claim(stream, member, idle_min, after, limit)
+    })
+    .await
+}
+
+/// Reads a member's own pending entries, page after page.
+pub(super) async fn history_all(queue: &impl Queue, member: &Member, limit: ReadLimit) -> Claimed {
+    let stream = &events();
+    pages(limit, |after| queue.history(stream, member, after, limit)).await
+}
+
+/// Puts pages together until everything has been looked at.
+async fn pages<F>(limit: ReadLimit, page: impl Fn(EntryId) -> F) -> Claimed
+where
+    F: Future<Output = Result<Claimed, Error>>,
+{
     let mut all = Claimed::default();
     let mut after = EntryId::ZERO;
     loop {
-        let page = queue
-            .claim(stream, member, idle_min, after, limit)
-            .await
-            .expect("claimed");
+        let page = page(after).await.expect("a page");
         assert!(page.entries.len() <= limit.count);
         all.entries.extend(page.entries);
         all.gone.extend(page.gone);

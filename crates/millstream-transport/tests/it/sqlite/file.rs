@@ -59,9 +59,9 @@ async fn a_newer_file_is_refused() {
     let place = File::make().await;
     drop(place.connect().await);
     let db = rusqlite::Connection::open(place.path()).unwrap();
-    db.pragma_update(None, "user_version", 2).unwrap();
+    db.pragma_update(None, "user_version", 3).unwrap();
     let text = refused(&place.path()).await;
-    assert!(text.contains("version 2"), "{text}");
+    assert!(text.contains("version 3"), "{text}");
 }
 
 #[tokio::test]
