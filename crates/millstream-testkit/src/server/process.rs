@@ -1,0 +1,153 @@
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+use super::spawner;
+
+/// How long anything may take that a process does by itself: to start, to stop.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Between two looks at something that gives no signal.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+const LOG_TAIL_LINES: usize = 40;
+
+/// A program that can be started again, its process killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    log: PathBuf,
+    child: Mutex<Option<Child>>,
+}
+
+impl Process {
+    /// One that is not running; its output goes to `log`, the output of all of its lives.
+    pub(crate) fn new(program: PathBuf, arguments: Vec<OsString>, log: PathBuf) -> Self {
+        Self {
+            program,
+            arguments,
+            log,
+            child: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn start(&self) -> Result<()> {
+        let mut child = self.child();
+        ensure!(child.is_none(), "{} runs already", self.program.display());
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let mut command = spawner::bound(&self.program);
+        command
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let started = spawner::start(command);
+        *child = Some(started.with_context(|| format!("cannot start {}", self.program.display()))?);
+        Ok(())
+    }
+
+    /// Kills it by SIGKILL, if it runs, and waits until it is gone.
+    pub(crate) fn kill(&self) -> Result<()> {
+        if let Some(mut child) = self.child().take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Asks it to stop by SIGTERM, and waits until it is gone.
+    pub(crate) async fn terminate(&self) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            ensure!(Instant::now() < deadline, "it did not stop by SIGTERM");
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Stops it by SIGSTOP, and waits until it stands still.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        let pid = self.signal(Signal::STOP)?;
+        let deadline = Instant::now() + WAIT_MAX;
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        while waitid(WaitId::Pid(pid), options)?.is_none() {
+            ensure!(Instant::now() < deadline, "it did not stop by SIGSTOP");
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// Lets it go on by SIGCONT.
+    pub(crate) fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT).map(drop)
+    }
+
+    /// How it ended, if it has ended by itself; it can be started again then.
+    pub(crate) fn ended(&self) -> Result<Option<ExitStatus>> {
+        let mut child = self.child();
+        let Some(running) = child.as_mut() else {
+            bail!("{} does not run", self.program.display());
+        };
+        let status = running.try_wait()?;
+        if status.is_some() {
+            *child = None;
+        }
+        Ok(status)
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.child().is_some()
+    }
+
+    /// The last lines that it has written.
+    pub(crate) fn log_tail(&self) -> String {
+        tail(&self.log)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<Pid> {
+        let child = self.child();
+        let child = child.as_ref().context("it does not run")?;
+        let pid = Pid::from_child(child);
+        kill_process(pid, signal)?;
+        Ok(pid)
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Process {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failing test shows what its server said"
+    )]
+    fn drop(&mut self) {
+        // Nothing can be done about a process that cannot be killed; it ends with this one.
+        drop(self.kill());
+        if std::thread::panicking() {
+            eprintln!(
+                "-- {}, its last lines:\n{}",
+                self.log.display(),
+                self.log_tail()
+            );
+        }
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+}
