@@ -145,7 +145,9 @@ pub trait Outbox: Leases {
 
     /// Begins a new generation of all shards, in one transaction: rows above `settled`, given for each
     /// shard, lose their numbers and will get new ones, from seq 1 on; subscribers count as having
-    /// settled everything before it. Returns the new checkpoints.
+    /// settled everything before it. The generation is above all of this database, and above `above`:
+    /// others may have seen one that a restored database knows nothing of. Returns the new
+    /// checkpoints.
     ///
     /// # Errors
     ///
@@ -154,6 +156,7 @@ pub trait Outbox: Leases {
         &self,
         tops: &[Lease],
         settled: &[EntryId],
+        above: u64,
     ) -> Result<Vec<Checkpoint>, Error>;
 }
 

@@ -30,6 +30,8 @@ pub struct App {
     pub(crate) lease: Option<Duration>,
     pub(crate) batch_max: Option<usize>,
     pub(crate) take_over: bool,
+    pub(crate) from_oldest: bool,
+    pub(crate) begin_generation: bool,
 }
 
 /// A name or an address that cannot be used.
@@ -62,6 +64,8 @@ impl App {
             lease: None,
             batch_max: None,
             take_over: false,
+            from_oldest: false,
+            begin_generation: false,
         })
     }
 
@@ -121,6 +125,34 @@ impl App {
     #[must_use]
     pub fn take_over(mut self, take_over: bool) -> Self {
         self.take_over = take_over;
+        self
+    }
+
+    /// Follows streams whose beginning is gone from what there is: for an application that can do
+    /// without what came before, or has filled its tables otherwise.
+    #[must_use]
+    pub fn from_oldest(mut self, from_oldest: bool) -> Self {
+        self.from_oldest = from_oldest;
+        self
+    }
+
+    /// Begins a new generation of streams whose followers know more than this database does, which
+    /// was restored or failed over. What some follower has not settled is sent again; what only the
+    /// lost database knew stays with those who have it.
+    #[must_use]
+    pub fn begin_generation(mut self, begin_generation: bool) -> Self {
+        self.begin_generation = begin_generation;
+        self
+    }
+
+    /// Sets how long events are kept at least in all streams that it publishes, and how many of each
+    /// shard that everybody has settled. 7 days and 1,000 by default.
+    #[must_use]
+    pub fn keep(mut self, retention: Duration, replay_margin: u64) -> Self {
+        for stream in &mut self.publishes {
+            stream.retention = retention;
+            stream.replay_margin = replay_margin;
+        }
         self
     }
 
@@ -220,6 +252,7 @@ impl App {
             lease: self.lease.unwrap_or(defaults.lease),
             batch_max: self.batch_max.unwrap_or(defaults.batch_max),
             take_over: self.take_over,
+            from_oldest: self.from_oldest,
             ..defaults
         };
         let store = Arc::new(self.database());
@@ -232,6 +265,7 @@ impl App {
         let options = relay::Options {
             publishes: self.publishes.clone(),
             lease: self.lease.unwrap_or(defaults.lease),
+            begin_generation: self.begin_generation,
             ..defaults
         };
         Relay::new(

@@ -64,6 +64,8 @@ pub(super) struct Pace {
     pub(super) pruned_at: Option<Instant>,
     /// Shards that a follower waits for.
     pub(super) wanted: BTreeSet<u16>,
+    /// The highest generation that followers and transport know of.
+    pub(super) generation_seen: u64,
     /// Whether followers have to be told something before the next check.
     pub(super) announce: bool,
 }
@@ -309,7 +311,7 @@ impl StreamRelay {
         let settled: Vec<EntryId> = self.senders.iter().map(|sender| sender.floor).collect();
         let checkpoints = self
             .outbox
-            .begin_generation(&self.leases(), &settled)
+            .begin_generation(&self.leases(), &settled, self.pace.generation_seen)
             .await?;
         let generation = checkpoints.first().map_or(0, |first| first.at.high);
         warn!(

@@ -77,6 +77,11 @@ impl StreamRelay {
         }
 
         let owner = self.descriptor.owner.clone();
+        for announced in self.log.publishers(Some(&stream)).await? {
+            if announced.owner == owner {
+                self.saw(announced.generation);
+            }
+        }
         let tops = self.tops();
         let mut ahead = Vec::new();
         let mut heard = EntryId::ZERO;
@@ -178,8 +183,14 @@ impl StreamRelay {
         };
         sender.hold().await?;
         let top = sender.lease.checkpoint.at;
+        self.saw(settled.high);
         let fork = Fork::Settled { who, settled, top };
         self.forked(shard, &fork.to_string()).await
+    }
+
+    /// Somebody knows of this generation: a new one has to be above it.
+    fn saw(&mut self, generation: u64) {
+        self.pace.generation_seen = self.pace.generation_seen.max(generation);
     }
 
     async fn record(&mut self) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use crate::sqlite::leases::{compare_and_set, immediate, owned};
 use crate::sqlite::prune::place;
 use crate::sqlite::subscribers::stream_of;
 
-/// Begins the generation after the highest that any shard has.
+/// Begins the generation after `above` and the highest that any shard has.
 ///
 /// Where nothing was numbered yet, that is the second one: a restored database may know nothing of
 /// the first.
@@ -18,6 +18,7 @@ pub(super) fn begin(
     options: &Options,
     tops: &[Lease],
     settled: &[EntryId],
+    above: u64,
 ) -> Result<Vec<Checkpoint>, Error> {
     let failed = while_doing("begin a new generation");
     let prefix = &options.prefix;
@@ -30,7 +31,7 @@ pub(super) fn begin(
     }
     let highest = tops.iter().map(|top| top.checkpoint.at.high).max();
     let begin = Checkpoint {
-        at: EntryId::new(highest.unwrap_or(0).max(1) + 1, 0),
+        at: EntryId::new(highest.unwrap_or(0).max(above).max(1) + 1, 0),
         event_id: None,
     };
 

@@ -261,9 +261,10 @@ impl Outbox for Database {
         &self,
         tops: &[Lease],
         settled: &[EntryId],
+        above: u64,
     ) -> Result<Vec<Checkpoint>, Error> {
         let (tops, settled) = (tops.to_vec(), settled.to_vec());
-        self.write(move |db, options| generation::begin(db, options, &tops, &settled))
+        self.write(move |db, options| generation::begin(db, options, &tops, &settled, above))
             .await
     }
 }

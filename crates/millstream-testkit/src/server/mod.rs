@@ -18,4 +18,5 @@ mod standalone;
 
 pub use builder::Builder;
 pub use flavour::Flavour;
+pub(crate) use port::Port;
 pub use standalone::Server;

@@ -1,3 +1,4 @@
 //! The kit itself, tried on real servers.
 
+mod proxy;
 mod server;

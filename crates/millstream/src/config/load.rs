@@ -226,6 +226,8 @@ impl Config {
                 lease,
                 batch_max: file.batch_max.map(Spanned::into_inner),
                 take_over: false,
+                from_oldest: false,
+                begin_generation: false,
             },
         );
     }

@@ -2,6 +2,8 @@
 
 mod config;
 mod failing;
+mod followers;
+mod forks;
 mod gaps;
 mod outages;
 mod panicking;

@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use millstream::core::acknowledgment::{Acknowledgment, Message, Receipt};
 use millstream::core::descriptor::Descriptor;
 use millstream::core::entry::{Entry, EntryId, Shard};
-use millstream::core::lease::Leases as _;
+use millstream::core::lease::{Checkpoint, Leases as _};
 use millstream::core::log::Appended;
 use millstream::core::name::{
     AppName, DatabaseId, EntityId, EventId, EventType, StreamName, TenantId,
@@ -79,6 +80,65 @@ impl Site {
         Ok(hr)
     }
 
+    /// Has CRM keep events for this long, and this many that all have settled.
+    pub(crate) fn keep(&mut self, retention: Duration, margin: u64) {
+        self.crm = self.crm.clone().keep(retention, margin);
+    }
+
+    /// Copies a database as a backup does.
+    pub(crate) fn back_up(&self, file: &str) -> Result<PathBuf> {
+        let copy = self.path(&format!("{file}.backup"));
+        let db = Connection::open(self.path(file))?;
+        db.busy_timeout(DEADLINE)?;
+        db.execute("VACUUM INTO ?1", [copy.display().to_string()])?;
+        Ok(copy)
+    }
+
+    /// Puts a backup in the place of a database that nobody uses now.
+    pub(crate) fn restore(&self, backup: &Path, file: &str) -> Result<()> {
+        for suffix in ["-wal", "-shm"] {
+            std::fs::remove_file(self.path(&format!("{file}{suffix}"))).ok();
+        }
+        Ok(std::fs::rename(backup, self.path(file))?)
+    }
+
+    /// Waits until CRM's relay has looked after its stream that many times more.
+    pub(crate) async fn checked(&self, times: u64) -> Result<()> {
+        let log = &self.transport.log;
+        let count = async || -> Result<Option<u64>> {
+            let publishers = log.publishers(Some(&stream())).await?;
+            Ok(publishers.first().map(|publisher| publisher.count))
+        };
+        let before = count().await?.context("nobody publishes")?;
+        eventually(true, async || {
+            Ok(count().await?.is_some_and(|count| count >= before + times))
+        })
+        .await
+    }
+
+    /// Claims in a follower's name to have settled CRM's only shard.
+    pub(crate) async fn say_settled(
+        &self,
+        follower: &str,
+        database: &DatabaseId,
+        seq: u64,
+    ) -> Result<()> {
+        let receipt = Acknowledgment {
+            application: AppName::new(follower)?,
+            database: database.clone(),
+            stream: stream(),
+            message: Message::Receipt(Receipt {
+                settled: Checkpoint {
+                    at: at(seq),
+                    event_id: None,
+                },
+                ..Receipt::default()
+            }),
+        };
+        let log = &self.transport.log;
+        Ok(log.acknowledge(self.crm.name(), &receipt.encode()).await?)
+    }
+
     pub(crate) fn stream(&self) -> StreamName {
         stream()
     }
@@ -126,6 +186,15 @@ impl Site {
         let appended = self.transport.log.append(&shard(0), last, entries).await?;
         anyhow::ensure!(appended == Appended::Added, "{appended:?}");
         Ok(())
+    }
+
+    /// Waits until CRM's database knows that a follower has settled its only shard up to here.
+    pub(crate) async fn settled(&self, follower: &str, seq: u64) -> Result<()> {
+        let sql = format!(
+            "SELECT settled_seq FROM millstream_subscribers WHERE subscriber = '{follower}'"
+        );
+        let crm = self.path("crm.db");
+        eventually(vec![seq], async || numbers(&crm, &sql)).await
     }
 
     /// The ids of the events in CRM's only shard.
@@ -181,6 +250,15 @@ pub(crate) fn rows(file: &Path, sql: &str) -> Result<Vec<String>> {
     db.busy_timeout(DEADLINE)?;
     let mut statement = db.prepare(sql)?;
     let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The first column of every row, where it is a number.
+pub(crate) fn numbers(file: &Path, sql: &str) -> Result<Vec<u64>> {
+    let db = Connection::open(file)?;
+    db.busy_timeout(DEADLINE)?;
+    let mut statement = db.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -4,7 +4,9 @@ use std::fs;
 
 use anyhow::Result;
 use millstream::core::clock::Timestamp;
+use millstream::core::entry::{Entry, EntryId, Fields};
 use millstream::core::lease::{Feed, Leases, Role};
+use millstream::core::log::{Appended, ReadLimit};
 use millstream::core::name::InstanceId;
 use millstream::core::outbox::Outbox;
 use millstream::engine::status::{State, Status};
@@ -14,6 +16,11 @@ use crate::site::{self, Site, at, consume, entry, event, eventually, shard};
 fn stalled(status: &Status, word: &str) -> bool {
     let feed = status.feeds.get(&Feed::Owned(shard(0)));
     feed.is_some_and(|feed| matches!(&feed.state, State::Stalled(why) if why.contains(word)))
+}
+
+fn forked(status: &Status, word: &str) -> bool {
+    let feed = status.feeds.get(&Feed::Owned(shard(0)));
+    feed.is_some_and(|feed| matches!(&feed.state, State::Forked(why) if why.contains(word)))
 }
 
 fn settled(status: &Status, seq: u64) -> bool {
@@ -44,20 +51,18 @@ async fn a_gap_stalls_with_its_seq_until_it_is_filled() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_entry_behind_another_event_stalls_as_a_fork() -> Result<()> {
+async fn an_entry_behind_another_event_is_a_fork() -> Result<()> {
     let site = Site::new().await?;
     site.announce().await?;
     site.append(0, &[entry(1), entry(2)]).await?;
     let consumer = consume(&site.hr, &site.transport);
     consumer.until(|status| settled(status, 2)).await?;
 
-    let mut forked = site::row(3);
-    forked.prev = Some("another".into());
-    let forked = millstream::core::wire::encode_owned(&forked, site.crm.name());
-    site.append(2, &[forked, entry(4)]).await?;
-    consumer
-        .until(|status| stalled(status, "1-3") && stalled(status, "forked"))
-        .await?;
+    let mut other = site::row(3);
+    other.prev = Some("another".into());
+    let other = millstream::core::wire::encode_owned(&other, site.crm.name());
+    site.append(2, &[other, entry(4)]).await?;
+    consumer.until(|status| forked(status, "1-3")).await?;
     assert_eq!(site.inbox()?, ["e1 applied", "e2 applied"]);
     consumer.stop().await?;
     assert_eq!(site.inbox()?, ["e1 applied", "e2 applied"]);
@@ -94,27 +99,57 @@ async fn rows_that_were_numbered_by_a_relay_that_died_are_sent_by_the_next() -> 
 }
 
 #[tokio::test]
-async fn an_entry_of_somebody_else_stalls_the_relay_loudly() -> Result<()> {
+async fn an_entry_of_somebody_else_is_removed() -> Result<()> {
     let site = Site::new().await?;
     let relay = site::relay(&site.crm, &site.transport);
     site.publish(&[event("a", "1", "Ann")]).await?;
     relay.until(|status| settled(status, 1)).await?;
 
-    let foreign = entry(2);
-    site.append(1, std::slice::from_ref(&foreign)).await?;
-    relay.until(|status| stalled(status, "1-2")).await?;
+    // In mid-work, idle, and far in the future.
+    for (id, event) in [
+        (at(2), event("b", "2", "Bob")),
+        (at(7), event("c", "3", "Cid")),
+        (EntryId::new(u64::MAX >> 1, 0), event("d", "4", "Dan")),
+    ] {
+        let before = relay.handle.status();
+        let mut fields = Fields::default();
+        fields.push("eventType", "user.deleted");
+        let last = before.feeds[&Feed::Owned(shard(0))].at;
+        let foreign = [Entry { id, fields }];
+        let log = &site.transport.log;
+        assert_eq!(
+            log.append(&shard(0), last, &foreign).await?,
+            Appended::Added
+        );
+        site.publish(std::slice::from_ref(&event)).await?;
+        relay
+            .until(|status| status.repairs > before.repairs && settled(status, last.low + 1))
+            .await?;
+    }
+    relay.stop().await?;
+    assert_eq!(site.sent().await?, ["a", "b", "c", "d"]);
+    let consumer = consume(&site.hr, &site.transport);
+    let relay = site::relay(&site.crm, &site.transport);
+    consumer.until(|status| settled(status, 4)).await?;
+    consumer.stop().await?;
+    relay.stop().await
+}
 
-    // More rows do not make the foreign entry one of ours.
+#[tokio::test]
+async fn an_entry_of_ones_own_above_the_top_is_a_fork() -> Result<()> {
+    let site = Site::new().await?;
+    let relay = site::relay(&site.crm, &site.transport);
+    site.publish(&[event("a", "1", "Ann")]).await?;
+    relay.until(|status| settled(status, 1)).await?;
+    site.append(1, &[entry(2)]).await?;
+    relay.until(|status| forked(status, "1-2")).await?;
+
+    // More rows do not make it one of this database's.
     site.publish(&[event("b", "2", "Bob"), event("c", "3", "Cid")])
-        .await?;
-    relay
-        .until(|status| stalled(status, "not the event"))
         .await?;
     relay.stop().await?;
     let relay = site::relay(&site.crm, &site.transport);
-    relay
-        .until(|status| stalled(status, "not the event"))
-        .await?;
+    relay.until(|status| forked(status, "1-2")).await?;
     assert_eq!(site.sent().await?, ["a", "e2"]);
     relay.stop().await
 }
@@ -123,14 +158,13 @@ async fn an_entry_of_somebody_else_stalls_the_relay_loudly() -> Result<()> {
 async fn what_a_stream_lost_is_added_again_also_while_nothing_new_is_sent() -> Result<()> {
     let site = Site::new().await?;
     let relay = site::relay(&site.crm, &site.transport);
-    let consumer = consume(&site.hr, &site.transport);
     site.publish(&[
         event("a", "1", "Ann"),
         event("b", "2", "Bob"),
         event("c", "3", "Cid"),
     ])
     .await?;
-    consumer.until(|status| settled(status, 3)).await?;
+    relay.until(|status| settled(status, 3)).await?;
 
     fs::remove_file(site.path("log/events.db"))?;
     let all = || ["a", "b", "c"].map(String::from).to_vec();
@@ -138,7 +172,7 @@ async fn what_a_stream_lost_is_added_again_also_while_nothing_new_is_sent() -> R
 
     // The last of them, while no relay runs.
     relay.stop().await?;
-    let limit = millstream::core::log::ReadLimit {
+    let limit = ReadLimit {
         count: 1,
         bytes: usize::MAX,
     };
@@ -151,8 +185,14 @@ async fn what_a_stream_lost_is_added_again_also_while_nothing_new_is_sent() -> R
     let relay = site::relay(&site.crm, &site.transport);
     eventually(all(), async || site.sent().await).await?;
 
+    // Nobody needs what a follower has settled: of that, only the place comes back.
+    let consumer = consume(&site.hr, &site.transport);
+    consumer.until(|status| settled(status, 3)).await?;
+    site.settled("hr", 3).await?;
+    fs::remove_file(site.path("log/events.db"))?;
     site.publish(&[event("d", "4", "Dan")]).await?;
     consumer.until(|status| settled(status, 4)).await?;
+    assert_eq!(site.sent().await?, ["d"]);
     assert_eq!(
         site.inbox()?,
         ["a applied", "b applied", "c applied", "d applied"]
