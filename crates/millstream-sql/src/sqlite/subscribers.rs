@@ -44,11 +44,8 @@ fn progress(
     while let Some(row) = rows.next()? {
         let application = name(row, 0, AppName::new)?;
         let settled = checkpoint(row, 5)?;
-        // A generation that was begun since it registered counts as settled up to its beginning, and
-        // is what it follows: nothing of an older one comes any more.
-        let base = EntryId::new(number(row, 3)?, number(row, 4)?);
         let progress = Progress {
-            base: base.max(EntryId::new(settled.at.high, 0)),
+            base: base(EntryId::new(number(row, 3)?, number(row, 4)?), settled.at),
             settled,
             exceptions: Vec::new(),
             omitted: number(row, 8)?,
@@ -63,6 +60,15 @@ fn progress(
         }
     }
     Ok(())
+}
+
+/// What a subscriber follows now: of a generation that was begun since it registered all, and of
+/// older ones nothing any more.
+fn base(registered: EntryId, settled: EntryId) -> EntryId {
+    match settled.high > registered.high.max(1) {
+        true => EntryId::new(settled.high, 0),
+        false => registered,
+    }
 }
 
 fn exceptions(

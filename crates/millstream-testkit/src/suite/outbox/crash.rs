@@ -1,5 +1,6 @@
 use millstream_core::outbox::Outbox;
 
+use super::upkeep::{State, Upkeep, ready};
 use super::{NOW, SHARDS, all, event, insert, number, text, tops};
 use crate::sample::stream;
 use crate::suite::Site;
@@ -81,4 +82,37 @@ pub async fn death_while_inserting_leaves_all_or_nothing<S: Site>() {
         assert_eq!((again.added, again.repeated), (4 - there, there));
     }
     assert!(statements > 4, "there were statements to die before");
+}
+
+/// Everything that an operation does is there, or nothing of it; and whoever comes next can do it.
+pub async fn death_during_upkeep_leaves_all_or_nothing<S: Site>() {
+    for operation in Upkeep::ALL {
+        let (site, held) = ready::<S>().await;
+        let outbox = site.connect().await;
+        let before = State::of(&outbox).await;
+        operation.run(&outbox, &held).await.unwrap();
+        let after = State::of(&outbox).await;
+
+        let (mut statements, mut alive) = (0, false);
+        while !alive {
+            let (site, held) = ready::<S>().await;
+            let mortal = site.connect_mortal(statements).await;
+            drop(operation.run(&mortal, &held).await);
+            alive = !site.bury(mortal).await;
+            statements += 1;
+
+            let outbox = site.connect().await;
+            let found = State::of(&outbox).await;
+            assert!(
+                found == after || found == before && !alive,
+                "{operation:?} before statement {statements}"
+            );
+            if found == before {
+                operation.run(&outbox, &held).await.unwrap();
+                assert_eq!(State::of(&outbox).await, after);
+            }
+        }
+        assert_ne!(before, after, "{operation:?} has an effect");
+        assert!(statements > 3, "there were statements to die before");
+    }
 }

@@ -1,25 +1,36 @@
 //! What each [`Outbox`](millstream_core::outbox::Outbox) must do.
 
 mod crash;
+mod fence;
+mod generation;
 mod insert;
 mod number;
 mod numbered;
 mod plain;
+mod prune;
 mod refuse;
 mod rivals;
 mod steps;
+mod subscribers;
+mod upkeep;
 mod wait;
 
 pub use crash::*;
+pub use fence::*;
+pub use generation::*;
 pub use insert::*;
 pub use number::*;
 pub use numbered::*;
 pub use plain::*;
+pub use prune::*;
 pub use refuse::*;
 pub use rivals::*;
+pub use subscribers::*;
 pub use wait::*;
 
-use steps::{NOW, SHARDS, all, event, insert, number, shard, text, tops};
+use steps::{
+    NOW, SHARDS, all, event, insert, number, number_at, registered, shard, text, tops, tops_of,
+};
 
 /// One test for each case of the suite, for a [`Site`](crate::suite::Site).
 #[macro_export]
@@ -34,6 +45,8 @@ macro_rules! outbox_suite {
             what_is_no_event_is_refused
             what_is_ours_cannot_be_set
             what_was_sent_stays_as_it_is
+            only_what_was_pruned_is_gone
+            numbers_go_with_their_generation_alone
             numbers_are_dense_and_chained
             numbering_goes_on_where_it_stopped
             numbering_is_limited
@@ -51,6 +64,23 @@ macro_rules! outbox_suite {
             a_prefix_is_part_of_every_name
             a_wait_ends_with_a_row
             rows_without_a_stream_are_adopted_and_stranded_ones_counted
+            a_subscriber_is_there_as_it_registered
+            a_registration_replaces_the_one_before
+            receipts_move_who_is_registered
+            a_subscriber_is_removed
+            a_subscriber_follows_every_shard
+            rows_are_pruned_from_the_beginning
+            a_late_row_holds_what_follows_it
+            what_follows_a_pruned_row_names_it
+            shards_are_pruned_apart
+            what_waits_is_not_pruned
+            a_new_generation_sends_again_what_was_not_settled
+            generations_rise_over_all_shards
+            subscribers_go_on_from_the_new_generation
+            an_older_generation_is_pruned_first
+            upkeep_under_a_lost_lease_is_fenced
+            upkeep_at_another_checkpoint_is_fenced
+            death_during_upkeep_leaves_all_or_nothing
             death_while_numbering_loses_nothing
             death_while_inserting_leaves_all_or_nothing
             ;

@@ -1,5 +1,8 @@
-use super::insert;
-use super::{number, tops};
+use millstream_core::clock::Timestamp;
+use millstream_core::entry::EntryId;
+use millstream_core::outbox::Outbox;
+
+use super::{NOW, SHARDS, all, insert, number, tops};
 use crate::suite::Site;
 
 /// One bad row, and none of its statement's rows is there.
@@ -78,6 +81,7 @@ pub async fn what_is_ours_cannot_be_set<S: Site>() {
         ("shard", 0),
         ("generation", 9),
         ("seq", 9),
+        ("numbered_at", 9),
     ] {
         let sql = format!(
             "INSERT INTO outbox (event_type, tenant_id, entity_id, event_data, {column})
@@ -134,4 +138,101 @@ pub async fn what_was_sent_stays_as_it_is<S: Site>() {
     site.execute("DELETE FROM outbox WHERE seq IS NULL")
         .await
         .unwrap();
+}
+
+/// What is not pruned yet is kept, whether or not something before it is gone.
+pub async fn only_what_was_pruned_is_gone<S: Site>() {
+    let site = S::make("").await;
+    let outbox = site.connect().await;
+    let mut held = tops(&outbox).await;
+    for _ in 0..4 {
+        site.execute(&insert("acme", "7", "{}")).await.unwrap();
+    }
+    let shard = usize::from(number(&outbox, &mut held, 3).await[0].shard);
+    let later = Timestamp::from_millis(NOW.as_millis() + 1);
+    let through = EntryId::new(1, 2);
+    let pruned = outbox.prune(&held[shard], through, later, 9).await.unwrap();
+    assert_eq!(pruned, through);
+    for refused in ["DELETE FROM outbox", "DELETE FROM outbox WHERE seq = 3"] {
+        let error = site.execute(refused).await.unwrap_err();
+        assert!(error.contains("sent"), "{refused}: {error}");
+    }
+    let found = site.rows("SELECT id, seq FROM outbox ORDER BY id").await;
+    assert_eq!(found, ["3|3", "4|NULL"]);
+}
+
+/// An application takes no number away and gives none, and whatever else a row says stays: before a
+/// new generation and after it.
+pub async fn numbers_go_with_their_generation_alone<S: Site>() {
+    const BARE: &str = "shard = NULL, generation = NULL, seq = NULL, numbered_at = NULL";
+
+    let site = S::make("").await;
+    let outbox = site.connect().await;
+    let mut held = tops(&outbox).await;
+    for _ in 0..3 {
+        site.execute(&insert("acme", "7", "{}")).await.unwrap();
+    }
+    let shard = usize::from(number(&outbox, &mut held, 9).await[0].shard);
+    let refuse = |changes: Vec<String>| {
+        let site = &site;
+        async move {
+            let before = site.rows("SELECT * FROM outbox ORDER BY id").await;
+            for change in changes {
+                let sql = format!("UPDATE outbox SET {change} WHERE seq = 1");
+                let error = site.execute(&sql).await.unwrap_err();
+                assert!(error.contains("sent"), "{sql}: {error}");
+            }
+            let error = site.execute("DELETE FROM outbox WHERE seq = 1").await;
+            assert!(error.unwrap_err().contains("sent"));
+            let after = site.rows("SELECT * FROM outbox ORDER BY id").await;
+            assert_eq!(after, before);
+        }
+    };
+    refuse(vec![BARE.into(), "numbered_at = 1".into()]).await;
+
+    let mut settled = [EntryId::ZERO; SHARDS as usize];
+    settled[shard] = EntryId::new(1, 2);
+    let begun = outbox.begin_generation(&held, &settled).await.unwrap();
+    for (lease, checkpoint) in held.iter_mut().zip(begun) {
+        lease.checkpoint = checkpoint;
+    }
+    let mut changes: Vec<String> = [
+        "seq = NULL",
+        "generation = NULL, seq = NULL, numbered_at = NULL",
+        "shard = NULL, seq = NULL, numbered_at = NULL",
+        "shard = NULL, generation = NULL, numbered_at = NULL",
+        "shard = NULL, generation = NULL, seq = NULL",
+        "generation = 2",
+        "seq = 7",
+        "numbered_at = NULL",
+        "event_data = '{\"other\":1}'",
+    ]
+    .map(Into::into)
+    .into();
+    let others = [
+        "id = 99",
+        "event_id = 'other'",
+        "stream = 'other'",
+        "event_type = 'other'",
+        "tenant_id = 'other'",
+        "entity_id = 'other'",
+        "event_data = '{\"other\":1}'",
+        "target_application = 'other'",
+        "partition_key = 'other'",
+        "version = 'other'",
+        "published_by = 'other'",
+        "metadata = '{\"other\":1}'",
+        "occurred_at = 'other'",
+        "entity_version = 99",
+    ];
+    changes.extend(others.map(|other| format!("{BARE}, {other}")));
+    refuse(changes).await;
+
+    // The new generation's own numbers are as fast as any.
+    let again = number(&outbox, &mut held, 9).await;
+    assert_eq!(again[0].at, EntryId::new(2, 1));
+    let sql = format!("UPDATE outbox SET {BARE} WHERE generation = 2");
+    let error = site.execute(&sql).await.unwrap_err();
+    assert!(error.contains("sent"), "{error}");
+    assert_eq!(all(&outbox, again[0].shard).await.len(), 3);
 }
