@@ -5,11 +5,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
-use millstream_core::entry::{Entry, EntryId, Shard};
+use millstream_core::descriptor::{Bounds, Descriptor};
+use millstream_core::entry::{Entry, EntryId, Fields, Shard};
 use millstream_core::error::ErrorKind;
 use millstream_core::log::{Appended, Description, Log, Position, ReadLimit};
 
-use crate::sample::{app, database, sized_entry, stream};
+use crate::sample::{app, database, fields, sized_entry, stream};
 use crate::suite::{Place, model};
 
 /// Random programs on two shards give the same answers as a log that is a list in memory.
@@ -26,8 +27,9 @@ pub fn agrees_with_a_model<P: Place<Handle: Log>>() {
             let log = &context.1[handle];
             let model = &mut models[usize::from(shard)];
             let shard = Shard {
-                stream: stream(&format!("program-{number}")),
-                owner: app("crm"),
+                // Announcements and messages belong to stream and owner: one shard of each.
+                stream: stream(&format!("program-{number}-{shard}")),
+                owner: app(&format!("crm-{number}-{shard}")),
                 number: shard,
             };
             step(log, &shard, model, operation).await?;
@@ -42,6 +44,12 @@ enum Operation {
     Append {
         off: u64,
         skip: u64,
+        sizes: Vec<usize>,
+    },
+    /// Begins the shard anew with entries of these sizes, dense from the base on.
+    Replace {
+        off: u64,
+        base: u64,
         sizes: Vec<usize>,
     },
     Generation,
@@ -60,15 +68,28 @@ enum Operation {
     Forget {
         group: usize,
     },
+    Announce {
+        shards: u16,
+    },
+    Acknowledge {
+        number: u64,
+    },
+    /// From the message of this number on, of those that there are.
+    Acknowledgments {
+        from: usize,
+        count: usize,
+    },
     Describe,
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let off = prop_oneof![8 => Just(0u64), 1 => 1..3u64];
+    let off = || prop_oneof![8 => Just(0u64), 1 => 1..3u64];
     let limit = (1..12usize, prop_oneof![Just(usize::MAX), 0..400usize]);
     prop_oneof![
-        6 => (off, 0..3u64, prop::collection::vec(4..200usize, 0..6))
+        6 => (off(), 0..3u64, prop::collection::vec(4..200usize, 0..6))
             .prop_map(|(off, skip, sizes)| Operation::Append { off, skip, sizes }),
+        2 => (off(), 0..30u64, prop::collection::vec(4..200usize, 0..6))
+            .prop_map(|(off, base, sizes)| Operation::Replace { off, base, sizes }),
         1 => Just(Operation::Generation),
         4 => (0..40u64, limit).prop_map(|(after, (count, bytes))| Operation::Read {
             after,
@@ -80,6 +101,10 @@ fn operation() -> impl Strategy<Value = Operation> {
             Operation::Publish { group, database: database / 5, at }
         }),
         1 => (0..2usize).prop_map(|group| Operation::Forget { group }),
+        1 => (1..9u16).prop_map(|shards| Operation::Announce { shards }),
+        2 => (0..99u64).prop_map(|number| Operation::Acknowledge { number }),
+        2 => (0..8usize, 0..4usize)
+            .prop_map(|(from, count)| Operation::Acknowledgments { from, count }),
         2 => Just(Operation::Describe),
     ]
 }
@@ -91,6 +116,8 @@ struct Model {
     added: u64,
     generation: u64,
     positions: BTreeMap<usize, (usize, EntryId)>,
+    descriptor: Option<Descriptor>,
+    acknowledged: Vec<Fields>,
 }
 
 impl Model {
@@ -105,6 +132,17 @@ impl Model {
         self.entries.extend_from_slice(entries);
         self.added += entries.len() as u64;
         self.last = entries.last().map_or(last, |entry| entry.id);
+        Appended::Added
+    }
+
+    fn replace(&mut self, judged: EntryId, base: EntryId, entries: &[Entry]) -> Appended {
+        if judged != self.last {
+            return Appended::Mismatch { last: self.last };
+        }
+        self.entries = entries.to_vec();
+        self.added = base.low + entries.len() as u64;
+        self.last = entries.last().map_or(base, |entry| entry.id);
+        self.positions.clear();
         Appended::Added
     }
 
@@ -148,6 +186,19 @@ async fn step(
             let appended = log.append(shard, named, &entries).await.unwrap();
             prop_assert_eq!(appended, model.append(named, &entries));
         }
+        Operation::Replace { off, base, sizes } => {
+            let judged = EntryId::new(model.last.high, model.last.low + off);
+            let entries: Vec<_> = (base + 1..)
+                .zip(sizes)
+                .map(|(seq, size)| Entry {
+                    id: model.id(seq),
+                    ..sized_entry(seq, size)
+                })
+                .collect();
+            let base = model.id(base);
+            let replaced = log.replace(shard, judged, base, &entries).await.unwrap();
+            prop_assert_eq!(replaced, model.replace(judged, base, &entries));
+        }
         Operation::Generation => model.generation += 1,
         Operation::Read { after, limit } => {
             let after = model.id(after);
@@ -187,7 +238,47 @@ async fn step(
                 .await
                 .unwrap();
         }
+        Operation::Announce { shards } => {
+            let descriptor = Descriptor {
+                stream: shard.stream.clone(),
+                owner: shard.owner.clone(),
+                database: database("d1"),
+                shards,
+                generation: model.generation + 1,
+                count: shards.into(),
+                bounds: vec![Bounds::default(); shards.into()],
+                subscribers: Vec::new(),
+            };
+            log.announce(&descriptor).await.unwrap();
+            model.descriptor = Some(descriptor);
+        }
+        Operation::Acknowledge { number } => {
+            log.acknowledge(&shard.owner, &fields(number))
+                .await
+                .unwrap();
+            model.acknowledged.push(fields(number));
+        }
+        Operation::Acknowledgments { from, count } => {
+            let all = log
+                .acknowledgments(&shard.owner, EntryId::ZERO, usize::MAX >> 1)
+                .await
+                .unwrap();
+            let contents: Vec<_> = all.iter().map(|entry| &entry.fields).collect();
+            prop_assert_eq!(contents, model.acknowledged.iter().collect::<Vec<_>>());
+            let from = from.min(all.len());
+            let after = from
+                .checked_sub(1)
+                .map_or(EntryId::ZERO, |before| all[before].id);
+            let some = log
+                .acknowledgments(&shard.owner, after, count)
+                .await
+                .unwrap();
+            prop_assert_eq!(&some[..], &all[from..all.len().min(from + count)]);
+        }
         Operation::Describe => {
+            let publishers = log.publishers(Some(&shard.stream)).await.unwrap();
+            let expected: Vec<_> = model.descriptor.iter().cloned().collect();
+            prop_assert_eq!(publishers, expected);
             let expected = Description {
                 length: model.entries.len() as u64,
                 added: model.added,

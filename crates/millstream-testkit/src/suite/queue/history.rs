@@ -37,7 +37,8 @@ pub async fn a_history_is_the_member_s_own<P: Place<Handle: Queue>>() {
     take(&queue, &one, up_to(1)).await;
     let before = held(&queue).await;
     let own = [added[0].clone(), added[1].clone(), added[3].clone()];
-    let history = |member| history_all(&queue, member, ALL);
+    let stream = events();
+    let history = |member| history_all(&queue, &stream, member, ALL);
     assert_eq!(history(&one).await, only(&own));
     assert_eq!(history(&two).await, only(&added[2..3]));
     assert_eq!(held(&queue).await, before);
@@ -59,7 +60,7 @@ pub async fn a_history_brings_back_a_lost_answer<P: Place<Handle: Queue>>() {
     drop(queue);
     let queue = place.connect().await;
     assert_eq!(take(&queue, &hr, ALL).await, []);
-    assert_eq!(history_all(&queue, &hr, ALL).await, only(&added));
+    assert_eq!(history_all(&queue, &events(), &hr, ALL).await, only(&added));
 }
 
 /// Page after page brings everything once, and begins above the id that is given.
@@ -69,7 +70,10 @@ pub async fn a_history_goes_on_from_its_cursor<P: Place<Handle: Queue>>() {
     let added = add(&queue, 1..=7).await;
     let hr = member("hr", "1");
     take(&queue, &hr, ALL).await;
-    assert_eq!(history_all(&queue, &hr, up_to(2)).await, only(&added));
+    assert_eq!(
+        history_all(&queue, &events(), &hr, up_to(2)).await,
+        only(&added)
+    );
     let rest = queue.history(&events(), &hr, added[4].id, ALL).await;
     assert_eq!(rest.unwrap(), only(&added[5..]));
 }
@@ -103,10 +107,13 @@ pub async fn a_history_names_what_is_gone<P: Place<Handle: Queue>>() {
     take(&queue, &two, up_to(1)).await;
     take(&queue, &one, ALL).await;
     queue.trim_shared(&events(), added[3].id).await.unwrap();
-    let history = history_all(&queue, &one, up_to(1)).await;
+    let history = history_all(&queue, &events(), &one, up_to(1)).await;
     assert_eq!(history.gone, ids(&added[1..3]));
     assert_eq!(history.entries, added[3..]);
-    assert_eq!(history_all(&queue, &one, ALL).await, only(&added[3..]));
+    assert_eq!(
+        history_all(&queue, &events(), &one, ALL).await,
+        only(&added[3..])
+    );
     let left: Vec<_> = held(&queue).await;
     assert_eq!(
         left,
@@ -123,9 +130,18 @@ pub async fn a_history_of_nothing_is_empty<P: Place<Handle: Queue>>() {
         consumer: instance("new"),
         ..member("hr", "1")
     };
-    assert_eq!(history_all(&queue, &new, ALL).await, Claimed::default());
+    assert_eq!(
+        history_all(&queue, &events(), &new, ALL).await,
+        Claimed::default()
+    );
     add(&queue, 1..=2).await;
-    assert_eq!(history_all(&queue, &new, ALL).await, Claimed::default());
+    assert_eq!(
+        history_all(&queue, &events(), &new, ALL).await,
+        Claimed::default()
+    );
     take(&queue, &member("hr", "1"), ALL).await;
-    assert_eq!(history_all(&queue, &new, ALL).await, Claimed::default());
+    assert_eq!(
+        history_all(&queue, &events(), &new, ALL).await,
+        Claimed::default()
+    );
 }

@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use millstream_core::entry::{Entry, EntryId};
 use millstream_core::name::StreamName;
 use millstream_core::queue::{Claimed, Group, Queue};
 
-use super::{claim_all, ids, member};
-use crate::sample::{app, fields, stream};
+use super::{claim_all, history_all, ids, member};
+use crate::sample::{app, fields, instance, stream};
 use crate::suite::{ALL, Place, model, up_to};
 
 /// Random programs of two groups with two members each give the same answers as a queue that is a
@@ -45,6 +46,15 @@ enum Operation {
         consumer: usize,
         count: usize,
     },
+    History {
+        group: usize,
+        consumer: usize,
+        count: usize,
+    },
+    ForgetConsumer {
+        group: usize,
+        consumer: usize,
+    },
     /// Of what was ever added, each by its bit.
     Ack {
         group: usize,
@@ -71,6 +81,13 @@ fn operation() -> impl Strategy<Value = Operation> {
             consumer,
             count
         }),
+        2 => reader().prop_map(|(group, consumer, count)| Operation::History {
+            group,
+            consumer,
+            count
+        }),
+        1 => (0..2usize, 0..2usize)
+            .prop_map(|(group, consumer)| Operation::ForgetConsumer { group, consumer }),
         3 => (0..2usize, any::<u32>()).prop_map(|(group, which)| Operation::Ack { group, which }),
         1 => (0..10usize).prop_map(|keep| Operation::Trim { keep }),
         2 => Just(Operation::Look),
@@ -90,7 +107,27 @@ struct Model {
 #[derive(Debug, Default)]
 struct GroupModel {
     last_delivered: EntryId,
-    pending: BTreeMap<EntryId, (usize, u64)>,
+    pending: BTreeMap<EntryId, Held>,
+    /// Consumers that the group must know, since they were handed something.
+    known: BTreeSet<usize>,
+    /// Consumers that it may know, since they asked.
+    asked: BTreeSet<usize>,
+}
+
+#[derive(Debug)]
+struct Held {
+    by: usize,
+    /// A transport may or may not count the entries of a history as handed out again.
+    count: RangeInclusive<u64>,
+}
+
+impl GroupModel {
+    fn holds(&self, consumer: usize) -> u64 {
+        self.pending
+            .values()
+            .filter(|held| held.by == consumer)
+            .count() as u64
+    }
 }
 
 async fn step(
@@ -123,9 +160,15 @@ async fn step(
                 .take(count)
                 .cloned()
                 .collect();
+            state.asked.insert(consumer);
             for entry in &expected {
+                state.known.insert(consumer);
                 state.last_delivered = entry.id;
-                state.pending.insert(entry.id, (consumer, 1));
+                let held = Held {
+                    by: consumer,
+                    count: 1..=1,
+                };
+                state.pending.insert(entry.id, held);
             }
             prop_assert_eq!(taken, expected);
         }
@@ -144,11 +187,60 @@ async fn step(
                         Some(entry) => expected.entries.push(entry.clone()),
                         None => expected.gone.push(id),
                     }
-                    *held = (consumer, held.1 + 1);
+                    *held = Held {
+                        by: consumer,
+                        count: held.count.start() + 1..=held.count.end() + 1,
+                    };
                     entry.is_some()
                 });
+                state.asked.insert(consumer);
+                if !expected.entries.is_empty() {
+                    state.known.insert(consumer);
+                }
             }
             prop_assert_eq!(claimed, expected);
+        }
+        Operation::History {
+            group,
+            consumer,
+            count,
+        } => {
+            let me = member(GROUPS[group], CONSUMERS[consumer]);
+            let history = history_all(queue, stream, &me, up_to(count)).await;
+            let mut expected = Claimed::default();
+            if let Some(state) = model.groups.get_mut(&group) {
+                state.pending.retain(|&id, held| {
+                    if held.by != consumer {
+                        return true;
+                    }
+                    let entry = model.entries.iter().find(|entry| entry.id == id);
+                    match entry {
+                        Some(entry) => expected.entries.push(entry.clone()),
+                        None => expected.gone.push(id),
+                    }
+                    held.count = *held.count.start()..=held.count.end() + 1;
+                    entry.is_some()
+                });
+                state.asked.insert(consumer);
+            }
+            prop_assert_eq!(history, expected);
+        }
+        Operation::ForgetConsumer { group, consumer } => {
+            let me = member(GROUPS[group], CONSUMERS[consumer]);
+            let forgotten = queue.forget_consumer(stream, &me).await.unwrap();
+            let Some(state) = model.groups.get_mut(&group) else {
+                prop_assert!(!forgotten);
+                return Ok(());
+            };
+            if state.holds(consumer) > 0 || !state.asked.contains(&consumer) {
+                prop_assert!(!forgotten);
+            } else if state.known.contains(&consumer) {
+                prop_assert!(forgotten);
+            }
+            if state.holds(consumer) == 0 {
+                state.known.remove(&consumer);
+                state.asked.remove(&consumer);
+            }
         }
         Operation::Ack { group, which } => {
             let chosen: Vec<_> = (model.added.iter().enumerate())
@@ -221,12 +313,36 @@ async fn look(queue: &impl Queue, stream: &StreamName, model: &Model) -> Result<
             .unwrap();
         let found: Vec<_> = pending
             .iter()
-            .map(|p| (p.id, p.consumer.as_str(), p.delivery_count))
+            .map(|p| (p.id, p.consumer.as_str()))
             .collect();
         let expected: Vec<_> = (state.pending.iter())
-            .map(|(&id, &(consumer, count))| (id, CONSUMERS[consumer], count))
+            .map(|(&id, held)| (id, CONSUMERS[held.by]))
             .collect();
         prop_assert_eq!(found, expected);
+        for (p, held) in pending.iter().zip(state.pending.values()) {
+            prop_assert!(
+                held.count.contains(&p.delivery_count),
+                "{:?}: {:?}",
+                p,
+                held
+            );
+        }
+
+        let consumers = queue.consumers(stream, &app(GROUPS[group])).await.unwrap();
+        let name = |consumer: &usize| instance(CONSUMERS[*consumer]);
+        prop_assert!(consumers.is_sorted_by(|a, b| a.name < b.name));
+        for known in state.known.iter().map(name) {
+            prop_assert!(consumers.iter().any(|consumer| consumer.name == known));
+        }
+        for consumer in &consumers {
+            let asked = state
+                .asked
+                .iter()
+                .find(|asked| name(asked) == consumer.name);
+            prop_assert!(asked.is_some(), "{:?} never asked", consumer);
+            let holds = asked.map(|&asked| state.holds(asked));
+            prop_assert_eq!(holds, Some(consumer.pending));
+        }
     }
     Ok(())
 }

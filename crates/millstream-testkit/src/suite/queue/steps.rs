@@ -62,8 +62,12 @@ pub(super) async fn claim_all(
 }
 
 /// Reads a member's own pending entries, page after page.
-pub(super) async fn history_all(queue: &impl Queue, member: &Member, limit: ReadLimit) -> Claimed {
-    let stream = &events();
+pub(super) async fn history_all(
+    queue: &impl Queue,
+    stream: &StreamName,
+    member: &Member,
+    limit: ReadLimit,
+) -> Claimed {
     pages(limit, |after| queue.history(stream, member, after, limit)).await
 }
 

@@ -3,6 +3,8 @@
 mod file;
 mod process;
 mod removed;
+mod seen;
+mod version_1;
 
 use millstream_testkit::suite::Place;
 use millstream_transport::sqlite::{Options, Transport};
