@@ -77,9 +77,11 @@ impl Follower<'_> {
         if is_behind {
             return register(Registration::Rewound);
         }
-        let is_new = checkpoints.iter().all(|&at| at == EntryId::ZERO);
-        let late = known.shards.iter().position(|place| place.base.low > 0);
-        if let (true, false, Some(shard)) = (is_new, self.from_oldest, late) {
+        // Of a shard that it has read before, it notices by itself what is gone.
+        let late = places().position(|(place, &at)| {
+            at == EntryId::ZERO && place.base != EntryId::ZERO && !self.from_oldest
+        });
+        if let Some(shard) = late {
             return Stance::Late {
                 base: known.shards[shard].base,
                 shard: u16::try_from(shard).unwrap_or(u16::MAX),

@@ -56,6 +56,17 @@ pub(super) async fn run(
     judge: Arc<Judge>,
     cancel: CancellationToken,
 ) -> Lease {
+    let base = announced.borrow().base;
+    // Written down, so that what was never read cannot be taken for what is missing, nor the reverse.
+    if settler.committed.at == EntryId::ZERO && base != EntryId::ZERO {
+        let begin = Checkpoint {
+            at: base,
+            event_id: None,
+        };
+        if settler.settle(Vec::new(), begin, &cancel).await.is_err() {
+            return settler.lease;
+        }
+    }
     loop {
         let (chunks, arrived) = mpsc::channel(READ_AHEAD_CHUNKS);
         let reader = Reader {
@@ -71,15 +82,7 @@ pub(super) async fn run(
                 bytes: CHUNK_BYTES_MAX,
             },
         };
-        let base = announced.borrow().base;
-        let last = if settler.committed.at < base {
-            Checkpoint {
-                at: base,
-                event_id: None,
-            }
-        } else {
-            settler.committed.clone()
-        };
+        let last = settler.committed.clone();
         let lease = settler.lease.clone();
         let stop = cancel.child_token();
         let reader = AbortOnDropHandle::new(tokio::spawn(async move {

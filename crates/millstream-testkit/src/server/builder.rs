@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -11,6 +12,8 @@ use super::standalone::{ADMIN, ADMIN_PASSWORD, Server};
 /// How often another port is tried when somebody took the one that was free.
 const PORTS_MAX: usize = 5;
 
+const SENTINEL_CONFIG: &str = "sentinel.conf";
+
 /// What a server is to be like.
 #[derive(Clone, Debug)]
 pub struct Builder {
@@ -18,6 +21,8 @@ pub struct Builder {
     append_only: bool,
     password: Option<String>,
     settings: Vec<Vec<String>>,
+    files: Vec<(&'static str, String)>,
+    sentinel: bool,
 }
 
 impl Builder {
@@ -28,6 +33,8 @@ impl Builder {
             append_only: true,
             password: None,
             settings: Vec::new(),
+            files: Vec::new(),
+            sentinel: false,
         }
     }
 
@@ -60,6 +67,19 @@ impl Builder {
         self
     }
 
+    /// Puts a file into its folder before it starts.
+    pub(crate) fn file(mut self, name: &'static str, text: String) -> Self {
+        self.files.push((name, text));
+        self
+    }
+
+    /// Makes it a Sentinel, with this configuration besides what every server has.
+    pub(crate) fn sentinel(mut self, config: String) -> Self {
+        self.sentinel = true;
+        self.append_only = false;
+        self.file(SENTINEL_CONFIG, config)
+    }
+
     /// Starts it and waits until it answers.
     ///
     /// # Errors
@@ -67,13 +87,8 @@ impl Builder {
     /// If there is no such server here, or it does not start; the last lines that it wrote are in
     /// the message then.
     pub async fn start(self) -> Result<Server> {
-        let binary = self.flavour.binary()?;
         for _ in 0..PORTS_MAX {
-            let port = Port::reserve()?;
-            let folder = Folder::new()?;
-            let arguments = self.arguments(&folder, &port);
-            let process = Process::new(binary.clone(), arguments, folder.join("server.log"));
-            let server = Server::new(self.flavour, port, folder, self.password.clone(), process);
+            let server = self.prepare(Port::reserve()?)?;
             match server.start().await {
                 Ok(()) => return Ok(server),
                 Err(_) if server.log_tail().contains("Address already in use") => {}
@@ -85,36 +100,46 @@ impl Builder {
         bail!("{PORTS_MAX} ports were free and then taken by others")
     }
 
+    /// One that is not started yet.
+    pub(crate) fn prepare(&self, port: Port) -> Result<Server> {
+        let binary = self.flavour.binary()?;
+        let folder = Folder::new()?;
+        for (name, text) in &self.files {
+            fs::write(folder.join(name), text)?;
+        }
+        let arguments = self.arguments(&folder, &port);
+        let process = Process::new(binary, arguments, folder.join("server.log"));
+        let password = self.password.clone();
+        Ok(Server::new(self.flavour, port, folder, password, process))
+    }
+
     fn arguments(&self, folder: &Folder, port: &Port) -> Vec<OsString> {
-        let yes = |yes: bool| if yes { "yes" } else { "no" };
         let mut arguments = Arguments::default();
+        if self.sentinel {
+            // It writes what it learns into this file, and wants it first.
+            arguments.0.push(folder.join(SENTINEL_CONFIG).into());
+            arguments.0.push("--sentinel".into());
+        }
         arguments.add("port", [port.number().to_string()]);
         arguments.add("bind", ["127.0.0.1", "-::1"]);
         arguments.add("dir", [folder.path()]);
         arguments.add("unixsocket", [Server::socket_in(folder)]);
         arguments.add("unixsocketperm", ["700"]);
-        arguments.add("save", [""]);
-        arguments.add("appendonly", [yes(self.append_only)]);
-        arguments.add(
-            "user",
-            [
-                ADMIN,
-                "on",
-                &format!(">{ADMIN_PASSWORD}"),
-                "~*",
-                "&*",
-                "+@all",
-            ],
-        );
-        if self.flavour.is_current() {
-            arguments.add("enable-debug-command", ["yes"]);
+        let password = format!(">{ADMIN_PASSWORD}");
+        arguments.add("user", [ADMIN, "on", &password, "~*", "&*", "+@all"]);
+        if !self.sentinel {
+            let append_only = if self.append_only { "yes" } else { "no" };
+            arguments.add("save", [""]);
+            arguments.add("appendonly", [append_only]);
+            if self.flavour.is_current() {
+                arguments.add("enable-debug-command", ["yes"]);
+            }
         }
         if let Some(password) = &self.password {
             arguments.add("requirepass", [password]);
         }
-        arguments
-            .0
-            .extend(self.settings.iter().flatten().map(OsString::from));
+        let settings = self.settings.iter().flatten();
+        arguments.0.extend(settings.map(OsString::from));
         arguments.0
     }
 }

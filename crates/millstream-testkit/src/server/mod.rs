@@ -2,6 +2,8 @@
 //!
 //! - [`Server`]: one Redis or Valkey on a port and in a folder of its own, to be killed, stopped,
 //!   started again, and robbed of the end of its append-only file.
+//! - [`Sentinel`]: a master, replicas that follow it through a [`proxy`](crate::proxy), and three
+//!   Sentinels.
 //!
 //! Every server ends when its value is dropped, and with the process of the test, however that
 //! ends. A test that panics prints the last lines of its servers and keeps their folders; with
@@ -13,10 +15,13 @@ mod flavour;
 mod folder;
 mod port;
 mod process;
+mod sentinel;
 mod spawner;
 mod standalone;
+mod wait;
 
 pub use builder::Builder;
 pub use flavour::Flavour;
 pub(crate) use port::Port;
+pub use sentinel::{MASTER_NAME, Sentinel};
 pub use standalone::Server;

@@ -2,19 +2,14 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::spawner;
-
-/// How long anything may take that a process does by itself: to start, to stop.
-pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// Between two looks at something that gives no signal.
-pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+use super::wait::Wait;
 
 const LOG_TAIL_LINES: usize = 40;
 
@@ -25,6 +20,7 @@ pub(crate) struct Process {
     arguments: Vec<OsString>,
     log: PathBuf,
     child: Mutex<Option<Child>>,
+    stopped: AtomicBool,
 }
 
 impl Process {
@@ -35,6 +31,7 @@ impl Process {
             arguments,
             log,
             child: Mutex::new(None),
+            stopped: AtomicBool::new(false),
         }
     }
 
@@ -49,6 +46,7 @@ impl Process {
             .stdout(log.try_clone()?)
             .stderr(log);
         let started = spawner::start(command);
+        self.stopped.store(false, Ordering::Relaxed);
         *child = Some(started.with_context(|| format!("cannot start {}", self.program.display()))?);
         Ok(())
     }
@@ -65,40 +63,38 @@ impl Process {
     /// Asks it to stop by SIGTERM, and waits until it is gone.
     pub(crate) async fn terminate(&self) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
-        let deadline = Instant::now() + WAIT_MAX;
+        let wait = Wait::new("it does not stop by SIGTERM");
         loop {
             if let Some(status) = self.ended()? {
                 return Ok(status);
             }
-            ensure!(Instant::now() < deadline, "it did not stop by SIGTERM");
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            wait.again().await?;
         }
     }
 
     /// Stops it by SIGSTOP, and waits until it stands still.
     pub(crate) async fn stop(&self) -> Result<()> {
         let pid = self.signal(Signal::STOP)?;
-        let deadline = Instant::now() + WAIT_MAX;
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        let wait = Wait::new("it does not stop by SIGSTOP");
         while waitid(WaitId::Pid(pid), options)?.is_none() {
-            ensure!(Instant::now() < deadline, "it did not stop by SIGSTOP");
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            wait.again().await?;
         }
+        self.stopped.store(true, Ordering::Relaxed);
         Ok(())
     }
 
     /// Lets it go on by SIGCONT.
     pub(crate) fn resume(&self) -> Result<()> {
-        self.signal(Signal::CONT).map(drop)
+        self.signal(Signal::CONT)?;
+        self.stopped.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// How it ended, if it has ended by itself; it can be started again then.
     pub(crate) fn ended(&self) -> Result<Option<ExitStatus>> {
         let mut child = self.child();
-        let Some(running) = child.as_mut() else {
-            bail!("{} does not run", self.program.display());
-        };
-        let status = running.try_wait()?;
+        let status = child.as_mut().context("it does not run")?.try_wait()?;
         if status.is_some() {
             *child = None;
         }
@@ -106,7 +102,11 @@ impl Process {
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.child().is_some()
+        self.ended().is_ok_and(|ended| ended.is_none())
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     /// The last lines that it has written.

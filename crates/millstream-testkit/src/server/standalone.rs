@@ -1,7 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use redis::aio::MultiplexedConnection;
@@ -15,7 +15,8 @@ use super::builder::Builder;
 use super::flavour::Flavour;
 use super::folder::Folder;
 use super::port::Port;
-use super::process::{LOOK_INTERVAL, Process, WAIT_MAX};
+use super::process::Process;
+use super::wait::Wait;
 
 /// The user of the kit itself, who may do everything whatever a test forbids to others.
 pub(crate) const ADMIN: &str = "testkit";
@@ -224,9 +225,14 @@ impl Server {
         self.start().await
     }
 
-    /// Whether it was started and has neither been killed nor stopped.
+    /// Whether its process lives, if only stopped by [`Self::stop`].
     pub fn is_running(&self) -> bool {
         self.process.is_running()
+    }
+
+    /// Whether it can be asked something.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.is_running() && !self.process.is_stopped()
     }
 
     /// Waits until it answers, all data loaded.
@@ -235,20 +241,14 @@ impl Server {
     ///
     /// If it ends instead, or takes too long.
     pub async fn ready(&self) -> Result<()> {
-        let deadline = Instant::now() + WAIT_MAX;
-        loop {
-            let Err(error) = self.command(&["PING"]).await else {
-                return Ok(());
-            };
+        let wait = Wait::new("the server does not answer");
+        while let Err(error) = self.command(&["PING"]).await {
             if let Some(status) = self.process.ended()? {
                 bail!("the server ended, {status}:\n{}", self.log_tail());
             }
-            if Instant::now() > deadline {
-                let late = format!("the server does not answer:\n{}", self.log_tail());
-                return Err(error).context(late);
-            }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            wait.again().await.with_context(|| error.to_string())?;
         }
+        Ok(())
     }
 
     /// Cuts the last bytes of its append-only file, as a power loss would, and says how many there

@@ -1,4 +1,5 @@
 //! The kit itself, tried on real servers.
 
 mod proxy;
+mod sentinel;
 mod server;

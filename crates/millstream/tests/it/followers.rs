@@ -86,7 +86,12 @@ async fn what_all_have_settled_is_pruned_and_nothing_else() -> Result<()> {
     consumer.until(follows).await?;
     site.publish(&events(1..=10)).await?;
     // The margin stays.
-    let left = || numbers(&site.path("crm.db"), "SELECT seq FROM outbox ORDER BY seq");
+    let left = || {
+        numbers(
+            &site.path("crm.db"),
+            "SELECT coalesce(seq, 0) FROM outbox ORDER BY seq",
+        )
+    };
     eventually(vec![8, 9, 10], async || left()).await?;
     eventually(["e8", "e9", "e10"].map(String::from).to_vec(), async || {
         site.sent().await
@@ -125,7 +130,12 @@ async fn retention_keeps_what_all_have_settled() -> Result<()> {
     let trigger: String = crm.query_row("SELECT sql FROM trigger_text", [], |row| row.get(0))?;
     crm.execute_batch(&trigger)?;
     let relay = site::relay(&site.crm, &site.transport);
-    let left = || numbers(&site.path("crm.db"), "SELECT seq FROM outbox ORDER BY seq");
+    let left = || {
+        numbers(
+            &site.path("crm.db"),
+            "SELECT coalesce(seq, 0) FROM outbox ORDER BY seq",
+        )
+    };
     eventually(vec![4, 5], async || left()).await?;
     consumer.stop().await?;
     relay.stop().await
@@ -236,7 +246,10 @@ async fn another_database_in_its_name_frees_nothing() -> Result<()> {
     let database = clone.database().identity().await?.database;
     site.say_settled("hr", &database, 3).await?;
     site.checked(2).await?;
-    let left = numbers(&site.path("crm.db"), "SELECT seq FROM outbox ORDER BY seq")?;
+    let left = numbers(
+        &site.path("crm.db"),
+        "SELECT coalesce(seq, 0) FROM outbox ORDER BY seq",
+    )?;
     assert_eq!(left, [2, 3]);
     assert_eq!(site.hr.database().leases(Role::Consumer).await?.len(), 2);
     relay.stop().await

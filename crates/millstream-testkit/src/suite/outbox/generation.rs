@@ -23,7 +23,7 @@ async fn fill<S: Site>(site: &S, events: std::ops::Range<usize>) {
 
 /// Begins a generation, and moves the tops.
 async fn begin(outbox: &impl Outbox, tops: &mut [Lease], settled: &[EntryId]) -> EntryId {
-    let begun = outbox.begin_generation(tops, settled).await.unwrap();
+    let begun = outbox.begin_generation(tops, settled, 0).await.unwrap();
     assert_eq!(begun.len(), tops.len());
     for (top, checkpoint) in tops.iter_mut().zip(&begun) {
         assert_eq!(checkpoint, &begun[0], "all shards begin alike");
@@ -112,7 +112,7 @@ pub async fn generations_rise_over_all_shards<S: Site>() {
     assert_eq!((row.at, row.prev), (EntryId::new(4, 1), None));
 
     for wrong in [&nothing[..2], &[]] {
-        let error = outbox.begin_generation(&held, wrong).await.unwrap_err();
+        let error = outbox.begin_generation(&held, wrong, 0).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
     }
     assert_eq!(

@@ -192,7 +192,7 @@ pub async fn numbers_go_with_their_generation_alone<S: Site>() {
 
     let mut settled = [EntryId::ZERO; SHARDS as usize];
     settled[shard] = EntryId::new(1, 2);
-    let begun = outbox.begin_generation(&held, &settled).await.unwrap();
+    let begun = outbox.begin_generation(&held, &settled, 0).await.unwrap();
     for (lease, checkpoint) in held.iter_mut().zip(begun) {
         lease.checkpoint = checkpoint;
     }

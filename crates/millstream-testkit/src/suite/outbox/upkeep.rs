@@ -48,7 +48,7 @@ impl Upkeep {
             }
             Self::Begin => {
                 let settled = [EntryId::new(1, 1); SHARDS as usize];
-                outbox.begin_generation(tops, &settled).await.map(drop)
+                outbox.begin_generation(tops, &settled, 0).await.map(drop)
             }
         }
     }
