@@ -4,6 +4,7 @@
 //!   started again, and robbed of the end of its append-only file.
 //! - [`Sentinel`]: a master, replicas that follow it through a [`proxy`](crate::proxy), and three
 //!   Sentinels.
+//! - [`Cluster`]: three masters and their replicas, whose slots can be moved step by step.
 //!
 //! Every server ends when its value is dropped, and with the process of the test, however that
 //! ends. A test that panics prints the last lines of its servers and keeps their folders; with
@@ -11,6 +12,7 @@
 
 mod aof;
 mod builder;
+mod cluster;
 mod flavour;
 mod folder;
 mod port;
@@ -21,6 +23,7 @@ mod standalone;
 mod wait;
 
 pub use builder::Builder;
+pub use cluster::{Cluster, SlotMove};
 pub use flavour::Flavour;
 pub(crate) use port::Port;
 pub use sentinel::{MASTER_NAME, Sentinel};

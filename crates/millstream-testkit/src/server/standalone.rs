@@ -35,6 +35,8 @@ pub struct Server {
     process: Process,
     flavour: Flavour,
     port: Port,
+    /// Further ports that it listens on.
+    ports: Vec<Port>,
     password: Option<String>,
     folder: Folder,
 }
@@ -65,9 +67,16 @@ impl Server {
             process,
             flavour,
             port,
+            ports: Vec::new(),
             password,
             folder,
         }
+    }
+
+    /// Keeps a port for it as long as it lives.
+    pub(crate) fn holding(mut self, port: Port) -> Self {
+        self.ports.push(port);
+        self
     }
 
     /// Which server it is.

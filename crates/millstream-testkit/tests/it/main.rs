@@ -1,5 +1,6 @@
 //! The kit itself, tried on real servers.
 
+mod cluster;
 mod proxy;
 mod sentinel;
 mod server;
