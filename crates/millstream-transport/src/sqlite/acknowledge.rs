@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use millstream_core::blob;
 use millstream_core::entry::{Entry, EntryId, Fields};
 use millstream_core::error::Error;
 use millstream_core::limits::ACKNOWLEDGMENTS_MAX;
@@ -12,6 +11,7 @@ use millstream_core::name::AppName;
 use super::add::insert;
 use super::call::call;
 use super::connect::Transport;
+use super::fields;
 use super::id::Columns;
 use super::key::{Key, Stream};
 use super::page::row_count;
@@ -26,7 +26,7 @@ pub(super) async fn acknowledge(
     fields: &Fields,
 ) -> Result<(), Error> {
     let key = Key::acknowledgments(owner);
-    let blob = blob::encode(fields);
+    let blob = fields::encode(&key, fields)?;
     let clock = Arc::clone(&transport.clock);
     call(&transport.relaxed, "add to", key.clone(), move |db| {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;

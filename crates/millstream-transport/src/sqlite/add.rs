@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use millstream_core::blob;
 use millstream_core::clock::Clock;
 use millstream_core::entry::{EntryId, Fields};
 use millstream_core::error::Error;
@@ -10,6 +9,7 @@ use millstream_core::name::StreamName;
 
 use super::call::call;
 use super::connect::Transport;
+use super::fields;
 use super::id::Columns;
 use super::key::{Key, Stream};
 use super::wake::Mark;
@@ -20,7 +20,7 @@ pub(super) async fn add(
     fields: &Fields,
 ) -> Result<EntryId, Error> {
     let key = Key::shared(stream);
-    let blob = blob::encode(fields);
+    let blob = fields::encode(&key, fields)?;
     let (wakes, clock) = (Arc::clone(&transport.wakes), Arc::clone(&transport.clock));
     call(&transport.durable, "add to", key.clone(), move |db| {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use millstream_core::blob;
 use millstream_core::entry::{Entry, EntryId, Shard};
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::log::Appended;
 
 use super::call::{Fault, call};
 use super::connect::Transport;
+use super::fields;
 use super::id::Columns;
 use super::key::Key;
 use super::page::row_count;
@@ -79,7 +79,7 @@ pub(super) fn compare(
 pub(super) struct Rows(Vec<(Columns, Vec<u8>)>);
 
 impl Rows {
-    /// Checks that ids rise.
+    /// Checks that ids rise, and that each entry can be stored.
     pub(super) fn encode(key: &Key, last: EntryId, entries: &[Entry]) -> Result<Self, Error> {
         let mut below = last;
         let rows = entries.iter().map(|entry| {
@@ -88,7 +88,10 @@ impl Rows {
                 return Err(Error::new(ErrorKind::Invalid, text));
             }
             below = entry.id;
-            Ok((Columns::exact(entry.id)?, blob::encode(&entry.fields)))
+            Ok((
+                Columns::exact(entry.id)?,
+                fields::encode(key, &entry.fields)?,
+            ))
         });
         Ok(Self(rows.collect::<Result<_, _>>()?))
     }

@@ -23,6 +23,7 @@ mod claim;
 mod connect;
 mod consumer;
 mod describe;
+mod fields;
 mod group;
 mod history;
 mod id;

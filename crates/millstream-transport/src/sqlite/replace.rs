@@ -64,8 +64,8 @@ fn compare_and_replace(
             stream.id,
             top.high,
             top.low,
-            // Seqs are dense, so the base's tells how many there were before.
-            base.low.saturating_add(rows.count()),
+            // Seqs are dense, so the last one tells how many there ever were.
+            top.low.max(rows.count()),
             rows.count(),
             replaced,
         ))?;

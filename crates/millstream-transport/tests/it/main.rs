@@ -1,3 +1,4 @@
 //! The suites of the contracts, run on every backend, and what is special about each.
 
+mod differential;
 mod sqlite;

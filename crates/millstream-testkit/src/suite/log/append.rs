@@ -5,10 +5,11 @@ use bytes::Bytes;
 
 use millstream_core::entry::{EntryId, Fields};
 use millstream_core::error::ErrorKind;
+use millstream_core::limits::ENTRY_FIELDS_MAX;
 use millstream_core::log::{Appended, Log};
 
 use super::{add, ids};
-use crate::sample::{entries, entry, entry_at, shard, sized_entry};
+use crate::sample::{app, entries, entry, entry_at, fields, shard, sized_entry};
 use crate::suite::{ALL, Place};
 
 /// The first append names [`EntryId::ZERO`] as the last id; its entries come back as they were.
@@ -165,7 +166,7 @@ pub async fn appending_nothing_only_compares<P: Place<Handle: Log>>() {
 pub async fn a_new_generation_follows_the_old_one<P: Place<Handle: Log>>() {
     let place = P::make().await;
     let log = place.connect().await;
-    let second = entry_at(EntryId::new(2, 1), Fields::default());
+    let second = entry_at(EntryId::new(2, 1), fields(1));
     let mut all = entries(9..=10);
     add(&log, &shard(0), EntryId::ZERO, &all).await;
     all.push(second);
@@ -224,4 +225,38 @@ pub async fn a_large_entry_comes_back<P: Place<Handle: Log>>() {
         .await
         .unwrap();
     assert_eq!(read, large);
+}
+
+/// An entry has from one to [`ENTRY_FIELDS_MAX`] fields; with another number nothing of its batch is
+/// added.
+pub async fn an_entry_has_some_fields<P: Place<Handle: Log>>() {
+    let place = P::make().await;
+    let log = place.connect().await;
+    let many = |count| -> Fields {
+        (0..count)
+            .map(|number| (Bytes::from(format!("f{number}")), Bytes::from("v")))
+            .collect()
+    };
+    for count in [0, ENTRY_FIELDS_MAX + 1] {
+        let batch = [entry(1), entry_at(EntryId::new(1, 2), many(count))];
+        let answers = [
+            log.append(&shard(0), EntryId::ZERO, &batch).await.map(drop),
+            log.replace(&shard(0), EntryId::ZERO, EntryId::ZERO, &batch)
+                .await
+                .map(drop),
+            log.acknowledge(&app("crm"), &many(count)).await,
+        ];
+        for answer in answers {
+            let error = answer.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{count}: {error}");
+        }
+    }
+    assert_eq!(log.describe(&shard(0)).await.unwrap().last, EntryId::ZERO);
+    let most = [entry_at(EntryId::new(1, 1), many(ENTRY_FIELDS_MAX))];
+    add(&log, &shard(0), EntryId::ZERO, &most).await;
+    let read = log
+        .read(&shard(0), EntryId::ZERO, ALL, Duration::ZERO)
+        .await
+        .unwrap();
+    assert_eq!(read, most);
 }

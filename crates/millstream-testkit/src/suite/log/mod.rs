@@ -39,6 +39,7 @@ macro_rules! log_suite {
             shards_are_apart
             any_bytes_come_back
             a_large_entry_comes_back
+            an_entry_has_some_fields
             a_replaced_shard_begins_anew
             a_replacement_of_something_else_changes_nothing
             a_replacement_that_is_repeated_names_its_last_entry

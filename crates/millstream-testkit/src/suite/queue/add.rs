@@ -4,6 +4,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use millstream_core::entry::{EntryId, Fields};
+use millstream_core::error::ErrorKind;
+use millstream_core::limits::ENTRY_FIELDS_MAX;
 use millstream_core::log::{Description, Log, ReadLimit};
 use millstream_core::queue::Queue;
 
@@ -71,6 +73,18 @@ pub async fn an_added_entry_comes_back<P: Place<Handle: Queue>>() {
     let read = queue.range(&events(), EntryId::ZERO, ALL).await.unwrap();
     assert_eq!(read.len(), 1);
     assert_eq!((read[0].id, &read[0].fields), (id, &binary));
+}
+
+/// An entry has from one to [`ENTRY_FIELDS_MAX`] fields.
+pub async fn an_added_entry_has_some_fields<P: Place<Handle: Queue>>() {
+    let place = P::make().await;
+    let queue = place.connect().await;
+    for count in [0, ENTRY_FIELDS_MAX + 1] {
+        let fields = (0..count).map(|_| (Bytes::from("f"), Bytes::from("v")));
+        let error = queue.add(&events(), &fields.collect()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{count}: {error}");
+    }
+    assert_eq!(queue.describe_shared(&events()).await.unwrap().added, 0);
 }
 
 /// A range obeys both limits, and its first entry always comes.

@@ -28,6 +28,7 @@ macro_rules! queue_suite {
             added_ids_rise
             ids_of_several_adders_rise
             an_added_entry_comes_back
+            an_added_entry_has_some_fields
             a_range_is_limited
             a_shared_stream_and_a_shard_are_apart
             each_group_gets_each_entry_once

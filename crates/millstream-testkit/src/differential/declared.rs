@@ -1,0 +1,16 @@
+use super::answer::Answer;
+use super::operation::Operation;
+
+/// A difference between the embedded log and a server that is none of a contract.
+#[derive(Debug, Clone, Copy)]
+pub struct Difference {
+    /// What differs, in a few words.
+    pub name: &'static str,
+    /// The server's reply that forces it.
+    pub reply: &'static str,
+    /// Whether these answers to this operation differ in that way: the embedded log's, the server's.
+    pub(super) covers: fn(&Operation, &Answer, &Answer) -> bool,
+}
+
+/// All that may differ between the embedded log, on the left, and Redis or Valkey, on the right.
+pub const DECLARED: &[Difference] = &[];
