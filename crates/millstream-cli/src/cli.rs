@@ -15,7 +15,8 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration, tables or \
-    input cannot be used, 4 refused, 5 a database or the transport is away, 6 databases differ";
+    input cannot be used, 4 refused, 5 a database or the transport is away, 6 databases differ, 7 an \
+    event could not be applied";
 
 /// What every command takes.
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 
+use millstream::core::entry::EntryId;
 use millstream::core::name::{AppName, StreamName};
 use millstream::{App, Config, Transport};
 
@@ -61,6 +62,35 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<Transport> {
     millstream::connect_to(&config.transport)
         .await
         .with_context(|| format!("cannot use the transport {}", config.transport))
+}
+
+/// The named stream, or all that are configured.
+pub(crate) async fn select_streams(
+    config: &Config,
+    transport: &Transport,
+    name: Option<&str>,
+) -> anyhow::Result<Vec<StreamName>> {
+    let configured = streams(config);
+    let Some(name) = name else {
+        return Ok(configured);
+    };
+    let stream = StreamName::new(name).map_err(|error| Coded::invalid(error.to_string()))?;
+    if configured.contains(&stream) || is_known(transport, &stream).await? {
+        return Ok(vec![stream]);
+    }
+    let known: Vec<_> = configured.iter().map(StreamName::as_str).collect();
+    Err(Coded::invalid(format!(
+        "there is no stream {stream}: nobody publishes to it, follows it, or has put anything there; \
+         configured are: {}",
+        known.join(", ")
+    )))
+}
+
+/// Whether somebody has announced that they publish to the stream, or has added to the shared one.
+pub(crate) async fn is_known(transport: &Transport, stream: &StreamName) -> anyhow::Result<bool> {
+    let publishers = transport.log.publishers(Some(stream)).await?;
+    Ok(!publishers.is_empty()
+        || transport.queue.describe_shared(stream).await?.last > EntryId::ZERO)
 }
 
 /// All streams that anybody publishes or follows, each once, in order.

@@ -18,6 +18,8 @@ pub(crate) enum Code {
     Unavailable = 5,
     /// Databases do not agree, or not in time.
     Differs = 6,
+    /// An event was settled, but could not be applied.
+    Parked = 7,
 }
 
 impl From<Code> for ExitCode {

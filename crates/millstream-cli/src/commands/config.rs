@@ -2,6 +2,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use millstream::core::lease::Leases;
+use millstream::{App, Transport};
 
 use crate::cli::{Config, Global};
 use crate::commands::run::explain;
@@ -19,6 +20,7 @@ pub(super) async fn run(global: &Global, args: &Config) -> anyhow::Result<Code> 
 async fn check(global: &Global, offline: bool) -> anyhow::Result<Code> {
     let config = context::load(global)?;
     let mut checked = Vec::new();
+    let mut remarks = Vec::new();
     if !offline {
         let transport = context::connect(&config).await?;
         for app in config.apps.values() {
@@ -31,9 +33,10 @@ async fn check(global: &Global, offline: bool) -> anyhow::Result<Code> {
                 .map_err(|error| explain(&config, app.name(), error))?;
             checked.push(app.name().as_str());
         }
+        remarks = unheard(&config, &transport).await?;
     }
     if global.json {
-        output::json(&json!({ "ok": true, "databases": checked }))?;
+        output::json(&json!({ "ok": true, "databases": checked, "remarks": remarks }))?;
     } else if offline {
         output::line(format!(
             "{} can be read; databases were not looked at",
@@ -46,7 +49,39 @@ async fn check(global: &Global, offline: bool) -> anyhow::Result<Code> {
             config.path.display()
         ))?;
     }
+    for remark in remarks {
+        output::remark(global, format!("remark: {remark}"));
+    }
     Ok(Code::Done)
+}
+
+/// Streams that are followed, and that nobody has published to or says that they will. No error:
+/// a publisher that is configured elsewhere may come later.
+async fn unheard(
+    config: &millstream::Config,
+    transport: &Transport,
+) -> anyhow::Result<Vec<String>> {
+    let mut remarks = Vec::new();
+    for stream in context::streams(config) {
+        let publishes = |app: &App| app.publishes().iter().any(|one| one.name == stream);
+        if config.apps.values().any(|app| publishes(&app))
+            || context::is_known(transport, &stream).await?
+        {
+            continue;
+        }
+        let follows = |app: &&App| app.subscribes().contains(&stream);
+        let followers: Vec<_> = config
+            .apps
+            .values()
+            .filter(follows)
+            .map(|app| app.name().as_str())
+            .collect();
+        remarks.push(format!(
+            "{} subscribes to {stream}, which nobody publishes to yet",
+            followers.join(", ")
+        ));
+    }
+    Ok(remarks)
 }
 
 fn show(global: &Global) -> anyhow::Result<Code> {

@@ -14,11 +14,16 @@ const TABLE: &str = "CREATE TABLE employees (tenant_id TEXT, user_id TEXT, email
                      PRIMARY KEY (tenant_id, user_id))";
 
 pub(super) fn run(global: &Global, args: &Init) -> anyhow::Result<Code> {
+    let path = args.dir.join("millstream.toml");
     if args.dry_run {
-        output::line(CONFIGURATION.trim_end())?;
+        if global.json {
+            let file = serde_json::json!({ "dryRun": true, "path": path, "text": CONFIGURATION });
+            output::json(&file)?;
+        } else {
+            output::line(CONFIGURATION.trim_end())?;
+        }
         return Ok(Code::Done);
     }
-    let path = args.dir.join("millstream.toml");
     fs::create_dir_all(&args.dir).with_context(|| format!("cannot make {}", args.dir.display()))?;
     let file = OpenOptions::new().write(true).create_new(true).open(&path);
     let mut file = match file {

@@ -33,14 +33,8 @@ pub(super) async fn run(global: &Global, args: &Streams) -> anyhow::Result<Code>
     let config = context::load(global)?;
     let transport = context::connect(&config).await?;
     let mut rows = Vec::new();
-    for stream in context::streams(&config) {
-        if args
-            .stream
-            .as_ref()
-            .is_none_or(|wanted| wanted == stream.as_str())
-        {
-            rows.extend(describe(&transport, &stream).await?);
-        }
+    for stream in context::select_streams(&config, &transport, args.stream.as_deref()).await? {
+        rows.extend(describe(&transport, &stream).await?);
     }
     if global.json {
         for row in &rows {

@@ -83,7 +83,11 @@ fn an_event_is_published_applied_and_found_again() -> Result<()> {
         "7",
         long,
     ]);
-    assert_eq!(dead.done()?, "e-2\nhr: dead\n");
+    assert_eq!((dead.code, dead.out.as_str()), (7, "e-2\nhr: dead\n"));
+    assert!(
+        dead.err.contains("millstream dead-letters list --app hr"),
+        "{dead:?}"
+    );
     let blocked = folder.run(&[
         "publish",
         "--wait",
@@ -94,7 +98,10 @@ fn an_event_is_published_applied_and_found_again() -> Result<()> {
         "7",
         ANN,
     ]);
-    assert_eq!(blocked.done()?, "e-3\nhr: blocked\n");
+    assert_eq!(
+        (blocked.code, blocked.out.as_str()),
+        (7, "e-3\nhr: blocked\n")
+    );
     let list = folder.run(&["dead-letters", "list"]).done()?;
     assert!(list.contains("dead") && list.contains("blocked"), "{list}");
     assert!(!list.contains("hunter2"), "{list}");
@@ -144,6 +151,9 @@ fn names(value: &Value) -> Result<Vec<&str>> {
 #[test]
 fn scripts_get_json() -> Result<()> {
     let folder = Folder::empty()?;
+    let would = folder.run(&["init", "--dry-run", "--json"]).json()?;
+    assert_eq!(names(&would[0])?, ["dryRun", "path", "text"]);
+    assert!(!folder.path("millstream.toml").exists());
     assert_eq!(
         folder.run(&["init", "--json"]).json()?,
         [json!({ "written": "./millstream.toml" })]
@@ -161,11 +171,27 @@ fn scripts_get_json() -> Result<()> {
     );
     assert_eq!(
         folder.run(&["config", "check", "--json"]).json()?,
-        [json!({ "ok": true, "databases": ["crm", "hr"] })]
+        [json!({ "ok": true, "databases": ["crm", "hr"], "remarks": [] })]
     );
     let config = folder.run(&["config", "show", "--json"]).json()?;
     assert_eq!(names(&config[0])?, ["apps", "transport"]);
     assert_eq!(config[0]["apps"]["crm"]["publishes"][0]["shards"], 4);
+
+    let would = [
+        "publish",
+        "--json",
+        "--dry-run",
+        "--id",
+        "e-0",
+        "user.created",
+        "acme",
+        "7",
+    ];
+    assert_eq!(
+        folder.run(&would).json()?,
+        [json!({ "eventId": "e-0", "stream": "inter-app-events", "dryRun": true })]
+    );
+    assert!(folder.outbox()?.is_empty());
 
     let mut service = folder.start(&["run"])?;
     let publish = [
@@ -186,9 +212,8 @@ fn scripts_get_json() -> Result<()> {
         ]
     );
     let long = r#"{"name":"far too long a name for the table"}"#;
-    folder
-        .run(&["publish", "--wait", "user.updated", "acme", "7", long])
-        .done()?;
+    let dead = folder.run(&["publish", "--wait", "user.updated", "acme", "7", long]);
+    assert_eq!(dead.code, 7, "{dead:?}");
     service.terminate()?;
 
     let streams = folder.run(&["streams", "--json"]).json()?;

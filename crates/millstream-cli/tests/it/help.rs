@@ -34,7 +34,7 @@ fn the_commands_and_exit_codes_are_listed() -> Result<()> {
       -V, --version        Print version
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration, tables or input cannot be used, 4
-    refused, 5 a database or the transport is away, 6 databases differ
+    refused, 5 a database or the transport is away, 6 databases differ, 7 an event could not be applied
     "#);
     Ok(())
 }

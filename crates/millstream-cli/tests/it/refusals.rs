@@ -139,6 +139,77 @@ fn a_group_of_another_database_is_code_4_until_it_is_taken_over() -> Result<()> 
 }
 
 #[test]
+fn a_stream_that_nobody_knows_is_no_empty_stream() -> Result<()> {
+    let folder = Folder::ready()?;
+    for command in ["streams", "tail"] {
+        let error = folder.run(&[command, "inter-ap-events"]).failed(3);
+        assert!(error.contains("no stream inter-ap-events"), "{error}");
+        assert!(
+            error.contains("configured are: inter-app-events"),
+            "{error}"
+        );
+        folder.run(&[command, "inter-app-events"]).done()?;
+    }
+    // A shared stream is there as soon as somebody has put something into it.
+    let direct = [
+        "publish",
+        "--direct",
+        "--stream",
+        "elsewhere",
+        "a.b",
+        "acme",
+        "7",
+    ];
+    folder.run(&direct).done()?;
+    let streams = folder.run(&["streams", "elsewhere"]).done()?;
+    assert!(streams.contains("elsewhere"), "{streams}");
+    folder.run(&["tail", "elsewhere"]).done()?;
+    Ok(())
+}
+
+#[test]
+fn a_subscription_that_nobody_publishes_to_is_remarked_on() -> Result<()> {
+    let folder = Folder::ready()?;
+    let quiet = folder.run(&["config", "check"]);
+    assert_eq!((quiet.code, quiet.err.as_str()), (0, ""));
+    folder.configure(
+        "typo.toml",
+        &[(
+            "subscribes = [\"inter-app-events\"]",
+            "subscribes = [\"inter-ap-events\"]",
+        )],
+    )?;
+    let check = ["config", "check", "--config", "typo.toml"];
+    let remarked = folder.run(&check);
+    assert_eq!(remarked.code, 0, "{remarked:?}");
+    assert!(
+        remarked
+            .err
+            .contains("hr subscribes to inter-ap-events, which nobody publishes to yet"),
+        "{remarked:?}"
+    );
+    let json = folder.run(&[&check[..], &["--json"]].concat()).json()?;
+    assert_eq!(
+        json[0]["remarks"].as_array().map(Vec::len),
+        Some(1),
+        "{json:?}"
+    );
+
+    let direct = [
+        "publish",
+        "--direct",
+        "--stream",
+        "inter-ap-events",
+        "a.b",
+        "acme",
+        "7",
+    ];
+    folder.run(&direct).done()?;
+    assert_eq!(folder.run(&check).err, "");
+    Ok(())
+}
+
+#[test]
 fn wrong_usage_is_code_2_and_names_what_is_near() -> Result<()> {
     let folder = Folder::empty()?;
     let error = folder.run(&["stream"]).failed(2);

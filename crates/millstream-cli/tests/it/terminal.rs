@@ -54,7 +54,11 @@ fn control_characters_of_a_dead_letter_are_escaped() -> Result<()> {
         "7\u{1b}c",
         DATA,
     ];
-    assert!(folder.run(&publish).done()?.ends_with("hr: dead\n"));
+    let said = folder.run(&publish);
+    assert!(
+        said.code == 7 && said.out.ends_with("hr: dead\n"),
+        "{said:?}"
+    );
     service.terminate()?;
 
     for args in [

@@ -20,24 +20,20 @@ const BYTES_MAX: usize = 1024 * 1024;
 /// Prints the last events of a stream, and goes on with what arrives where that is asked for.
 pub(in crate::commands) async fn run(global: &Global, args: &Tail) -> anyhow::Result<Code> {
     let config = context::load(global)?;
-    let streams = context::streams(&config);
-    let stream = match &args.stream {
-        Some(name) => StreamName::new(name).map_err(|error| Coded::invalid(error.to_string()))?,
-        None => match &streams[..] {
-            [stream] => stream.clone(),
-            _ => {
-                let names: Vec<_> = streams.iter().map(StreamName::as_str).collect();
-                let names = names.join(", ");
-                return Err(Coded::invalid(format!("name a stream: {names}")));
-            }
-        },
-    };
     let transport = context::connect(&config).await?;
+    let streams = context::select_streams(&config, &transport, args.stream.as_deref()).await?;
+    let [stream] = &streams[..] else {
+        let names: Vec<_> = streams.iter().map(StreamName::as_str).collect();
+        return Err(Coded::invalid(format!(
+            "name a stream: {}",
+            names.join(", ")
+        )));
+    };
     let count = args.count as usize;
 
     let mut last = Vec::new();
     let mut feeds = vec![(Feed::Shared(stream.clone()), EntryId::ZERO)];
-    for publisher in transport.log.publishers(Some(&stream)).await? {
+    for publisher in transport.log.publishers(Some(stream)).await? {
         feeds.extend(
             publisher
                 .shards()
