@@ -12,7 +12,7 @@ use millstream_engine::{Transport, publisher};
 use millstream_sql::identifier::Prefix;
 use millstream_sql::sqlite::{Database, Handler, Handlers, Migration, Options, migrate, pending};
 
-use crate::config::{self, Location};
+use crate::config::{self, InvalidDatabase};
 
 /// Shards of a stream that nobody configured.
 pub(crate) const SHARDS_DEFAULT: u16 = 4;
@@ -21,7 +21,7 @@ pub(crate) const SHARDS_DEFAULT: u16 = 4;
 #[derive(Debug, Clone)]
 pub struct App {
     pub(crate) name: AppName,
-    pub(crate) database: Location,
+    pub(crate) database: config::Database,
     pub(crate) prefix: Prefix,
     pub(crate) publishes: Vec<StreamOptions>,
     pub(crate) subscribes: Vec<StreamName>,
@@ -43,7 +43,7 @@ pub enum InvalidName {
     Name(#[from] name::Error),
     /// The address of a database.
     #[error(transparent)]
-    Location(#[from] config::LocationError),
+    Database(#[from] InvalidDatabase),
 }
 
 impl App {
@@ -55,7 +55,7 @@ impl App {
     pub fn new(name: &str, database: &str) -> Result<Self, InvalidName> {
         Ok(Self {
             name: AppName::new(name)?,
-            database: Location::parse(database)?,
+            database: config::Database::parse(database)?,
             prefix: Prefix::default(),
             publishes: Vec::new(),
             subscribes: Vec::new(),
@@ -83,11 +83,17 @@ impl App {
     /// # Errors
     ///
     /// Fails when the name is not valid.
-    pub fn publish_to_shards(mut self, stream: &str, shards: u16) -> Result<Self, InvalidName> {
+    pub fn publish_to_shards(self, stream: &str, shards: u16) -> Result<Self, InvalidName> {
         let name = StreamName::new(stream)?;
-        self.publishes
-            .push(StreamOptions::new(name, shards.clamp(1, SHARDS_MAX)));
-        Ok(self)
+        Ok(self.publish_to_stream(StreamOptions::new(name, shards)))
+    }
+
+    /// Adds a stream to publish to, kept as the options say.
+    #[must_use]
+    pub fn publish_to_stream(mut self, stream: StreamOptions) -> Self {
+        let shards = stream.shards.clamp(1, SHARDS_MAX);
+        self.publishes.push(StreamOptions { shards, ..stream });
+        self
     }
 
     /// Adds a stream to follow.
@@ -162,7 +168,7 @@ impl App {
     }
 
     /// Where its database is.
-    pub fn location(&self) -> &Location {
+    pub fn location(&self) -> &config::Database {
         &self.database
     }
 
@@ -193,8 +199,8 @@ impl App {
 
     fn sqlite(&self) -> millstream_sqlite::Options {
         match &self.database {
-            Location::Sqlite(path) => millstream_sqlite::Options::file(path),
-            Location::Memory => millstream_sqlite::Options::memory(),
+            config::Database::Sqlite(path) => millstream_sqlite::Options::file(path),
+            config::Database::Memory => millstream_sqlite::Options::memory(),
         }
     }
 

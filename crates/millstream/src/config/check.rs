@@ -7,7 +7,6 @@ use std::path::Path;
 use toml::Spanned;
 
 use crate::config::error::Finding;
-use crate::config::location::Location;
 
 /// A file that is being checked, and what was found so far.
 pub(super) struct Checker<'a> {
@@ -42,10 +41,15 @@ impl Checker<'_> {
         }
     }
 
-    /// Reads an address. One that cannot be read is not shown: it may be a password.
-    pub(super) fn address(&mut self, span: Range<usize>, address: &str) -> Option<Location> {
-        match Location::parse(address) {
-            Ok(location) => Some(location),
+    /// As [`take`](Self::take), for an address. One that cannot be read is not shown: it may be a
+    /// password.
+    pub(super) fn address<T, E: std::fmt::Display>(
+        &mut self,
+        span: Range<usize>,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        match result {
+            Ok(address) => Some(address),
             Err(error) => {
                 let hidden = hide(self.text, span.clone());
                 let finding = Finding::new(self.path, &hidden, span, error.to_string(), None);
@@ -67,13 +71,18 @@ impl Checker<'_> {
         }
     }
 
-    /// Puts environment variables in the place of `${NAME}`.
-    pub(super) fn expand(&mut self, text: &Spanned<String>) -> Option<String> {
+    /// Puts environment variables in the place of `${NAME}`. `example` is what one might hold.
+    pub(super) fn expand(
+        &mut self,
+        span: Range<usize>,
+        text: &str,
+        example: &str,
+    ) -> Option<String> {
         let mut expanded = String::new();
-        let mut rest = text.get_ref().as_str();
+        let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             let Some((name, after)) = after.split_once('}') else {
-                self.find(text.span(), "${ without }", Some("write ${NAME}".into()));
+                self.find(span, "${ without }", Some("write ${NAME}".into()));
                 return None;
             };
             #[expect(
@@ -82,12 +91,9 @@ impl Checker<'_> {
             )]
             let value = env::var(name);
             let Ok(value) = value else {
-                let help = format!("set it, as in {name}=sqlite:data/app.db");
-                self.find(
-                    text.span(),
-                    format!("the environment variable {name} is not set"),
-                    Some(help),
-                );
+                let message = format!("the environment variable {name} is not set");
+                let help = format!("set it, as in {name}={example}");
+                self.find(span, message, Some(help));
                 return None;
             };
             expanded.push_str(before);

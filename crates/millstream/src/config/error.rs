@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::config::secret::hide_secrets;
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -79,7 +81,7 @@ fn render(
     help: Option<&str>,
 ) -> String {
     let path = path.display().to_string();
-    let text = &without_passwords(text);
+    let text = &hide_secrets(text);
     // The whole of a mapping is too much to show; its first line says which one.
     let end = text[span.clone()]
         .find('\n')
@@ -94,24 +96,6 @@ fn render(
     Renderer::plain().render(&[group])
 }
 
-/// The same text, as long as before, with `*` for whoever and whatever stands before the `@` of a URL.
-fn without_passwords(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        shown.push_str(before);
-        shown.push_str("://");
-        let end = after
-            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\''))
-            .unwrap_or(after.len());
-        let hidden = after[..end].rfind('@').unwrap_or(0);
-        shown.push_str(&"*".repeat(hidden));
-        rest = &after[hidden..];
-    }
-    shown.push_str(rest);
-    shown
-}
-
 struct Report<'a>(&'a [Finding]);
 
 impl fmt::Display for Report<'_> {
@@ -123,27 +107,5 @@ impl fmt::Display for Report<'_> {
             finding.fmt(f)?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_are_hidden_and_nothing_moves() {
-        let check = |text: &str, expected: &str| {
-            assert_eq!(without_passwords(text), expected);
-            assert_eq!(text.len(), expected.len());
-        };
-        check(
-            "a = \"redis://me:p@ss@host/0\" # b@c",
-            "a = \"redis://*******@host/0\" # b@c",
-        );
-        check("['x://a:b@c', 'y://d:e@f']", "['x://***@c', 'y://***@f']");
-        check(
-            "url = \"sqlite://a/b.db\"\nmail = \"a@b\"",
-            "url = \"sqlite://a/b.db\"\nmail = \"a@b\"",
-        );
     }
 }

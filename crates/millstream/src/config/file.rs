@@ -8,6 +8,8 @@ use toml::Spanned;
 
 use millstream_core::mapping::ValueSpec;
 
+use crate::config::secret::Secret;
+
 /// Tables keep the spans of their keys, so that a problem can be shown where it stands.
 pub(super) type Table<T> = BTreeMap<Spanned<String>, T>;
 
@@ -25,6 +27,14 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Transport {
     pub(super) url: Spanned<String>,
+    pub(super) username: Option<Spanned<String>>,
+    pub(super) password: Option<Spanned<Secret>>,
+    pub(super) password_file: Option<Spanned<String>>,
+    pub(super) sentinel_username: Option<Spanned<String>>,
+    pub(super) sentinel_password: Option<Spanned<Secret>>,
+    pub(super) ca: Option<Spanned<String>>,
+    pub(super) certificate: Option<Spanned<String>>,
+    pub(super) key: Option<Spanned<String>>,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -32,6 +42,7 @@ pub(super) struct Transport {
 pub(super) struct Stream {
     pub(super) shards: Option<Spanned<u16>>,
     pub(super) retention: Option<Spanned<String>>,
+    pub(super) replay_margin: Option<u64>,
 }
 
 #[derive(Debug, serde::Deserialize)]

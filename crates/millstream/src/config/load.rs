@@ -1,14 +1,10 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use toml::Spanned;
 
-use millstream_core::change::Op;
-use millstream_core::limits::SHARDS_MAX;
-use millstream_core::mapping::{Part, Problem, Spec};
+use millstream_core::mapping::Problem;
 use millstream_core::name::{AppName, StreamName};
 use millstream_engine::relay::StreamOptions;
 use millstream_sql::identifier::Prefix;
@@ -16,12 +12,16 @@ use millstream_sql::sqlite::Handlers;
 
 use crate::app::{App, SHARDS_DEFAULT};
 use crate::config::check::Checker;
+use crate::config::database::Database;
 use crate::config::error::{Error, Finding};
 use crate::config::file::{self, File};
-use crate::config::location::Location;
+use crate::config::mapping::{self, Places};
+use crate::config::reach;
+use crate::config::streams;
+use crate::config::transport::Transport;
 
-/// How long a stream keeps its events where nothing is configured.
-const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Events of one transaction, at most: more only hold locks for longer.
+const BATCH_MAX: usize = 10_000;
 
 /// A configuration that makes sense in itself.
 #[derive(Debug, Clone)]
@@ -29,13 +29,13 @@ pub struct Config {
     /// The file that it was read from.
     pub path: PathBuf,
     /// Where events travel.
-    pub transport: Location,
+    pub transport: Transport,
     /// The applications, by name.
     pub apps: BTreeMap<AppName, App>,
     /// Which rows the events of each application describe.
     pub sources: BTreeMap<AppName, Vec<Source>>,
-    /// How long each configured stream keeps its events. 7 days by default.
-    pub retention: BTreeMap<StreamName, Duration>,
+    /// The streams that have a section of their own.
+    pub streams: BTreeMap<StreamName, StreamOptions>,
     text: String,
     places: BTreeMap<AppName, Vec<Places>>,
 }
@@ -51,17 +51,6 @@ pub struct Source {
     pub key: Vec<(String, String)>,
     /// Fields of the event's data, and the columns that they come from.
     pub data: Vec<(String, String)>,
-}
-
-/// Where the parts of a mapping stand in the file.
-#[derive(Debug, Clone)]
-struct Places {
-    whole: Range<usize>,
-    on: Vec<Range<usize>>,
-    table: Range<usize>,
-    key: BTreeMap<String, Range<usize>>,
-    set: BTreeMap<String, Range<usize>>,
-    when: Option<Range<usize>>,
 }
 
 impl Config {
@@ -91,10 +80,10 @@ impl Config {
         };
         let mut config = Self {
             path: path.into(),
-            transport: Location::Memory,
+            transport: Transport::Memory,
             apps: BTreeMap::new(),
             sources: BTreeMap::new(),
-            retention: BTreeMap::new(),
+            streams: BTreeMap::new(),
             text: String::new(),
             places: BTreeMap::new(),
         };
@@ -113,41 +102,23 @@ impl Config {
 
     fn read(&mut self, file: File, checker: &mut Checker<'_>) {
         let folder = self.path.parent().unwrap_or(Path::new("")).to_path_buf();
-        let locate = |checker: &mut Checker<'_>, address: &Spanned<String>| {
-            let expanded = checker.expand(address)?;
-            let location = checker.address(address.span(), &expanded)?;
-            Some(location.relative_to(&folder))
-        };
-        if let Some(location) = locate(checker, &file.transport.url) {
-            self.transport = location;
+        if let Some(transport) = reach::read(file.transport, &folder, checker) {
+            self.transport = transport;
         }
-
-        let mut shards = BTreeMap::new();
-        for (name, stream) in file.streams {
-            let Some(name) = checker.take(name.span(), StreamName::new(name.get_ref())) else {
-                continue;
-            };
-            let retention = stream.retention.and_then(|text| checker.duration(&text));
-            self.retention
-                .insert(name.clone(), retention.unwrap_or(RETENTION_DEFAULT));
-            if let Some(count) = stream.shards {
-                if (1..=SHARDS_MAX).contains(count.get_ref()) {
-                    shards.insert(name, *count.get_ref());
-                } else {
-                    checker.find(
-                        count.span(),
-                        format!("shards go from 1 to {SHARDS_MAX}"),
-                        None,
-                    );
-                }
-            }
-        }
-
+        self.streams = streams::read(file.streams, checker);
         for (name, app) in file.apps {
             let Some(name) = checker.take(name.span(), AppName::new(name.get_ref())) else {
                 continue;
             };
-            let Some(database) = locate(checker, &app.database) else {
+            let Some(address) = checker.expand(
+                app.database.span(),
+                app.database.get_ref(),
+                "sqlite:data/app.db",
+            ) else {
+                continue;
+            };
+            let database = checker.address(app.database.span(), Database::parse(&address));
+            let Some(database) = database.map(|database| database.relative_to(&folder)) else {
                 continue;
             };
             if let Some(other) = self
@@ -159,7 +130,7 @@ impl Config {
                 let help = "give each application a database of its own".to_owned();
                 checker.find(app.database.span(), message, Some(help));
             }
-            self.read_app(&name, app, database, &shards, checker);
+            self.read_app(&name, app, database, checker);
         }
         if self.apps.is_empty() && checker.findings.is_empty() {
             let help = "add a section [apps.NAME] with database = \"sqlite:FILE\"".to_owned();
@@ -171,8 +142,7 @@ impl Config {
         &mut self,
         name: &AppName,
         file: file::App,
-        database: Location,
-        shards: &BTreeMap<StreamName, u16>,
+        database: Database,
         checker: &mut Checker<'_>,
     ) {
         let mut streams = |names: Vec<Spanned<String>>| -> Vec<StreamName> {
@@ -183,10 +153,7 @@ impl Config {
         };
         let publishes = streams(file.publishes)
             .into_iter()
-            .map(|name| {
-                let shards = shards.get(&name).copied().unwrap_or(SHARDS_DEFAULT);
-                StreamOptions::new(name, shards)
-            })
+            .map(|name| self.stream(&name))
             .collect();
         let subscribes = streams(file.subscribes);
         let prefix = file
@@ -205,7 +172,7 @@ impl Config {
         let (mappings, places) = file
             .map
             .into_iter()
-            .filter_map(|map| read_map(map, checker))
+            .filter_map(|map| mapping::read(map, checker))
             .unzip();
         let sources = file
             .source
@@ -232,6 +199,12 @@ impl Config {
         );
     }
 
+    /// How a stream is kept, by its section or by default.
+    pub fn stream(&self, name: &StreamName) -> StreamOptions {
+        let configured = self.streams.get(name).cloned();
+        configured.unwrap_or_else(|| StreamOptions::new(name.clone(), SHARDS_DEFAULT))
+    }
+
     /// Finds the line of a problem that only the tables could tell.
     pub fn locate(&self, app: &AppName, problem: &Problem) -> Finding {
         let places = self
@@ -247,80 +220,6 @@ impl Config {
             problem.help.clone(),
         )
     }
-}
-
-/// Events of one transaction, at most: more only hold locks for longer.
-const BATCH_MAX: usize = 10_000;
-
-impl Places {
-    fn find(&self, part: &Part) -> Range<usize> {
-        let found = match part {
-            Part::On(index) => self.on.get(*index),
-            Part::Table => Some(&self.table),
-            Part::Key(column) => self.key.get(column),
-            Part::Set(column) => self.set.get(column),
-            Part::When => self.when.as_ref(),
-            Part::Whole => None,
-        };
-        found.unwrap_or(&self.whole).clone()
-    }
-}
-
-fn read_map(map: Spanned<file::Map>, checker: &mut Checker<'_>) -> Option<(Spec, Places)> {
-    let whole = map.span();
-    let map = map.into_inner();
-    let op = match (&map.mode, map.delete) {
-        (None, false) => Op::Upsert,
-        (None, true) => Op::Delete,
-        (Some(mode), delete) => match (mode.get_ref().as_str(), delete) {
-            ("upsert", false) => Op::Upsert,
-            ("update", false) => Op::Update,
-            (_, true) => {
-                checker.find(mode.span(), "a mapping that deletes has no mode", None);
-                return None;
-            }
-            _ => {
-                let help = "use mode = \"upsert\" (the default) or mode = \"update\"".to_owned();
-                checker.find(mode.span(), "unknown mode", Some(help));
-                return None;
-            }
-        },
-    };
-    let places = Places {
-        whole,
-        on: map.on.iter().map(Spanned::span).collect(),
-        table: map.table.span(),
-        key: spans(&map.key),
-        set: spans(&map.set),
-        when: map.when.as_ref().map(Spanned::span),
-    };
-    let values = |table: file::Table<Spanned<file::Value>>| {
-        table
-            .into_iter()
-            .map(|(column, value)| (column.into_inner(), value.into_inner().0))
-            .collect()
-    };
-    let spec = Spec {
-        on: map.on.into_iter().map(Spanned::into_inner).collect(),
-        table: map.table.into_inner(),
-        key: values(map.key),
-        set: values(map.set),
-        op,
-        when: map.when.map(Spanned::into_inner),
-    };
-    Some((spec, places))
-}
-
-fn spans<T>(table: &file::Table<Spanned<T>>) -> BTreeMap<String, Range<usize>> {
-    table
-        .iter()
-        .map(|(column, value)| {
-            (
-                column.get_ref().clone(),
-                column.span().start..value.span().end,
-            )
-        })
-        .collect()
 }
 
 fn read_source(source: file::Source) -> Source {

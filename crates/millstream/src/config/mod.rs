@@ -5,11 +5,19 @@
 //! and [`Config::locate`] finds its line.
 
 mod check;
+mod database;
 mod error;
 mod file;
 mod load;
-mod location;
+mod mapping;
+mod reach;
+#[cfg(feature = "redis")]
+mod redis;
+mod secret;
+mod streams;
+mod transport;
 
+pub use database::{Database, InvalidDatabase};
 pub use error::{Error, Finding};
 pub use load::{Config, Source};
-pub use location::{Location, LocationError};
+pub use transport::{InvalidTransport, Transport};

@@ -20,10 +20,12 @@ fn a_file_with_everything_in_it_is_read() -> Result<()> {
     let events = StreamName::new("inter-app-events")?;
     let location = |file: &str| format!("sqlite:{}", folder.path().join(file).display());
     assert_eq!(config.transport.to_string(), location("data/events.db"));
-    assert_eq!(
-        config.retention[&events],
-        Duration::from_secs(14 * 24 * 60 * 60)
-    );
+    let kept = config.stream(&events);
+    assert_eq!(kept.retention, Duration::from_secs(14 * 24 * 60 * 60));
+    assert_eq!((kept.shards, kept.replay_margin), (8, 50));
+    let other = config.stream(&StreamName::new("other")?);
+    assert_eq!(other.retention, Duration::from_secs(7 * 24 * 60 * 60));
+    assert_eq!((other.shards, other.replay_margin), (4, 1_000));
 
     let crm = &config.apps[&AppName::new("crm")?];
     assert_eq!(crm.location().to_string(), location("data/crm.db"));
@@ -120,7 +122,7 @@ fn the_full_file_fits_its_tables() {
 #[test]
 fn an_unknown_key_is_shown() {
     insta::assert_snapshot!(refusal("retention =", "retain ="), @r#"
-    error: unknown field `retain`, expected `shards` or `retention`
+    error: unknown field `retain`, expected one of `shards`, `retention`, `replay_margin`
      --> millstream.toml:6:1
       |
     6 | retain = "14d"
@@ -132,9 +134,9 @@ fn an_unknown_key_is_shown() {
 fn a_missing_key_is_shown() {
     insta::assert_snapshot!(refusal("database = \"sqlite:data/crm.db\"", ""), @r#"
     error: missing field `database`
-     --> millstream.toml:8:1
+     --> millstream.toml:9:1
       |
-    8 | [apps.crm]
+    9 | [apps.crm]
       | ^^^^^^^^^^
     "#);
 }
@@ -143,9 +145,9 @@ fn a_missing_key_is_shown() {
 fn a_path_that_no_event_has_is_shown() {
     insta::assert_snapshot!(refusal("\"data.email\"", "\"payload.email\""), @r#"
     error: `payload.email` begins with `payload`, which no event has
-      --> millstream.toml:29:9
+      --> millstream.toml:30:9
        |
-    29 | set = { email = "payload.email", active = { const = true }, name = { expr = "data.first + ' ' + data.last" } }
+    30 | set = { email = "payload.email", active = { const = true }, name = { expr = "data.first + ' ' + data.last" } }
        |         ^^^^^^^^^^^^^^^^^^^^^^^
        |
        = help: did you mean `data.payload.email`? A path begins with one of: eventId, eventType, version, sourceApplication, targetApplication, tenantId, entityId, timestamp, publishedBy, partitionKey, data, metadata
@@ -156,9 +158,9 @@ fn a_path_that_no_event_has_is_shown() {
 fn an_expression_that_is_none_is_shown() {
     insta::assert_snapshot!(refusal("data.first + ' ' + data.last", "data.first + "), @r#"
     error: the expression is not valid CEL at column 14: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
-      --> millstream.toml:29:58
+      --> millstream.toml:30:58
        |
-    29 | set = { email = "data.email", active = { const = true }, name = { expr = "data.first + " } }
+    30 | set = { email = "data.email", active = { const = true }, name = { expr = "data.first + " } }
        |                                                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     "#);
 }
@@ -169,9 +171,9 @@ fn a_table_that_is_missing_is_shown() {
         refusal("table = \"employees\" # upsert", "table = \"employes\""),
         @r#"
     error: table `employes` does not exist
-      --> millstream.toml:27:9
+      --> millstream.toml:28:9
        |
-    27 | table = "employes"
+    28 | table = "employes"
        |         ^^^^^^^^^^
        |
        = help: did you mean `employees`? tables that were found: employees
@@ -183,9 +185,9 @@ fn a_table_that_is_missing_is_shown() {
 fn a_column_that_is_missing_is_shown() {
     insta::assert_snapshot!(refusal("{ title = \"data.title\" }", "{ titel = \"data.title\" }"), @r#"
     error: employees has no column `titel`
-      --> millstream.toml:35:9
+      --> millstream.toml:36:9
        |
-    35 | set = { titel = "data.title" }
+    36 | set = { titel = "data.title" }
        |         ^^^^^^^^^^^^^^^^^^^^
        |
        = help: columns of employees: tenant_id, user_id, email, name, active, title
@@ -198,9 +200,9 @@ fn a_key_that_names_no_row_is_shown() {
         refusal("key = { tenant_id = \"tenantId\", user_id = \"entityId\" } # upsert", "key = { user_id = \"entityId\" }"),
         @r#"
     error: employees has no primary key or unique index on exactly (user_id)
-      --> millstream.toml:25:1
+      --> millstream.toml:26:1
        |
-    25 | [[apps.hr.map]]
+    26 | [[apps.hr.map]]
        | ^^^^^^^^^^^^^^^
        |
        = help: CREATE UNIQUE INDEX employees_user_id_key ON employees (user_id);
@@ -214,12 +216,12 @@ fn an_environment_variable_that_is_not_set_is_shown() {
         refusal("sqlite:data/crm.db", "${MILLSTREAM_TEST_NOWHERE}"),
         @r#"
     error: the environment variable MILLSTREAM_TEST_NOWHERE is not set
-     --> millstream.toml:9:12
-      |
-    9 | database = "${MILLSTREAM_TEST_NOWHERE}"
-      |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: set it, as in MILLSTREAM_TEST_NOWHERE=sqlite:data/app.db
+      --> millstream.toml:10:12
+       |
+    10 | database = "${MILLSTREAM_TEST_NOWHERE}"
+       |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: set it, as in MILLSTREAM_TEST_NOWHERE=sqlite:data/app.db
     "#
     );
 }
@@ -228,9 +230,9 @@ fn an_environment_variable_that_is_not_set_is_shown() {
 fn two_applications_with_one_database_are_shown() {
     insta::assert_snapshot!(refusal("sqlite:data/crm.db", "sqlite:data/hr.db"), @r#"
     error: hr and crm share one database
-      --> millstream.toml:19:12
+      --> millstream.toml:20:12
        |
-    19 | database = "sqlite:data/hr.db"
+    20 | database = "sqlite:data/hr.db"
        |            ^^^^^^^^^^^^^^^^^^^
        |
        = help: give each application a database of its own
@@ -267,9 +269,9 @@ fn a_name_that_is_none_is_shown() {
         refusal("publishes = [\"inter-app-events\"]", "publishes = [\"inter app events\"]"),
         @r#"
     error: stream name contains ' ', allowed are letters, digits and -_.:
-      --> millstream.toml:10:14
+      --> millstream.toml:11:14
        |
-    10 | publishes = ["inter app events"]
+    11 | publishes = ["inter app events"]
        |              ^^^^^^^^^^^^^^^^^^
     "#
     );
@@ -279,9 +281,9 @@ fn a_name_that_is_none_is_shown() {
 fn a_mode_that_is_none_is_shown() {
     insta::assert_snapshot!(refusal("mode = \"update\"", "mode = \"merge\""), @r#"
     error: unknown mode
-      --> millstream.toml:36:8
+      --> millstream.toml:37:8
        |
-    36 | mode = "merge"
+    37 | mode = "merge"
        |        ^^^^^^^
        |
        = help: use mode = "upsert" (the default) or mode = "update"
@@ -294,9 +296,9 @@ fn an_address_of_another_kind_is_shown_without_its_password() {
         refusal("sqlite:data/hr.db", "postgres://hr:hunter2@localhost/hr"),
         @r#"
     error: postgres is not supported by this version; use sqlite:FILE
-      --> millstream.toml:19:12
+      --> millstream.toml:20:12
        |
-    19 | database = "postgres:*************************"
+    20 | database = "postgres:*************************"
        |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     "#
     );
