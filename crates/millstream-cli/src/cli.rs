@@ -116,11 +116,25 @@ pub(crate) struct Run {
     /// Take the consumer group from another database that holds it
     #[arg(long)]
     pub(crate) take_over: bool,
+    /// Where a new subscriber begins whose stream has lost its beginning: without what came before
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) from: Option<From>,
+    /// Go on with a restored or failed-over database as the truth: send again, as a new generation,
+    /// what some subscriber has not settled
+    #[arg(long)]
+    pub(crate) begin_generation: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum From {
+    /// At the oldest event that is still there
+    Oldest,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
-    /// Send the outbox
+    /// Send the outbox, take in receipts, and remove what nobody needs any more
+    #[value(alias = "acknowledgments")]
     Relay,
     /// Apply what arrives
     Consumer,

@@ -81,7 +81,9 @@ pub(crate) fn of(error: &anyhow::Error) -> Code {
         }
         match cause.downcast_ref::<consumer::Error>() {
             Some(consumer::Error::Store(error)) => return of_kind(error.kind()),
-            Some(consumer::Error::GroupHeld { .. }) => return Code::Refused,
+            Some(consumer::Error::GroupHeld { .. } | consumer::Error::Late { .. }) => {
+                return Code::Refused;
+            }
             Some(_) => return Code::Invalid,
             None => {}
         }

@@ -64,9 +64,7 @@ async fn unheard(
     let mut remarks = Vec::new();
     for stream in context::streams(config) {
         let publishes = |app: &App| app.publishes().iter().any(|one| one.name == stream);
-        if config.apps.values().any(publishes)
-            || context::is_known(transport, &stream).await?
-        {
+        if config.apps.values().any(publishes) || context::is_known(transport, &stream).await? {
             continue;
         }
         let follows = |app: &&App| app.subscribes().contains(&stream);

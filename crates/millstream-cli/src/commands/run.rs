@@ -2,14 +2,15 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use millstream::core::error::ErrorKind;
+use millstream::core::entry::Shard;
+use millstream::core::error::{Error, ErrorKind};
 use millstream::core::name::AppName;
 use millstream::core::retry::RetryPolicy;
 use millstream::engine::backoff::Backoff;
 use millstream::engine::consumer;
 use millstream::{App, CancellationToken, Config, Transport};
 
-use crate::cli::{Global, Role, Run};
+use crate::cli::{From, Global, Role, Run};
 use crate::context;
 use crate::exit_code::{Code, Coded};
 use crate::{output, shutdown};
@@ -17,15 +18,20 @@ use crate::{output, shutdown};
 pub(super) async fn run(global: &Global, args: &Run) -> anyhow::Result<Code> {
     let config = context::load(global)?;
     let stop = shutdown::on_signal()?;
-    let Some(transport) = connect(&config, &stop).await? else {
+    let wanted = |role| args.role.is_empty() || args.role.contains(&role);
+    let apps = context::select(&config, &args.app)?;
+    let Some(transport) = reach(&config, &apps, &wanted, &stop).await? else {
         return Ok(Code::Done);
     };
-    let wanted = |role| args.role.is_empty() || args.role.contains(&role);
 
     let mut services = JoinSet::new();
     let mut names = Vec::new();
-    for app in context::select(&config, &args.app)? {
-        let app = app.clone().take_over(args.take_over);
+    for app in apps {
+        let app = app
+            .clone()
+            .take_over(args.take_over)
+            .from_oldest(args.from == Some(From::Oldest))
+            .begin_generation(args.begin_generation);
         if wanted(Role::Relay) && !app.publishes().is_empty() {
             names.push(format!("{} relay", app.name()));
             let (relay, stop) = (app.relay(&transport), stop.clone());
@@ -65,14 +71,28 @@ pub(super) async fn run(global: &Global, args: &Run) -> anyhow::Result<Code> {
     result
 }
 
-/// Connects to the transport, and waits for one that is away. None when a signal came first.
-async fn connect(config: &Config, stop: &CancellationToken) -> anyhow::Result<Option<Transport>> {
+/// Connects to the transport and looks at what is to be worked on there. Waits for a transport that
+/// is away; one that cannot be used as it is ends the attempt. None when a signal came first.
+async fn reach(
+    config: &Config,
+    apps: &[&App],
+    wanted: &impl Fn(Role) -> bool,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Transport>> {
     let mut backoff = Backoff::new(RetryPolicy::OUTAGE, 0);
     loop {
-        match millstream::connect_to(&config.transport).await {
+        let reached = async {
+            let transport = millstream::connect_to(&config.transport).await?;
+            match look(&transport, apps, wanted).await {
+                // A part of it may be away: whoever needs that waits for it.
+                Err(error) if error.kind() != ErrorKind::Unavailable => Err(error),
+                _ => Ok(transport),
+            }
+        };
+        match reached.await {
             Ok(transport) => return Ok(Some(transport)),
             Err(reason) if reason.kind() == ErrorKind::Unavailable => {
-                warn!(%reason, "waiting for the transport");
+                warn!(transport = %config.transport, %reason, "waiting for the transport");
                 if !backoff.wait(stop).await {
                     return Ok(None);
                 }
@@ -83,6 +103,36 @@ async fn connect(config: &Config, stop: &CancellationToken) -> anyhow::Result<Op
             }
         }
     }
+}
+
+/// Asks about every key that relays and consumers will work with: what is wrong with one shows now,
+/// and not with the first event.
+async fn look(
+    transport: &Transport,
+    apps: &[&App],
+    wanted: &impl Fn(Role) -> bool,
+) -> Result<(), Error> {
+    for app in apps {
+        if wanted(Role::Relay) {
+            for stream in app.publishes() {
+                for number in 0..stream.shards {
+                    let shard = Shard {
+                        stream: stream.name.clone(),
+                        owner: app.name().clone(),
+                        number,
+                    };
+                    transport.log.describe(&shard).await?;
+                }
+            }
+        }
+        if wanted(Role::Consumer) {
+            for stream in app.subscribes() {
+                transport.queue.describe_shared(stream).await?;
+                transport.log.publishers(Some(stream)).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn consume(
@@ -117,6 +167,9 @@ pub(in crate::commands) fn explain(
         consumer::Error::GroupHeld { .. } => {
             anyhow::Error::new(error).context(format!("{app}: run with --take-over to do so"))
         }
+        consumer::Error::Late { .. } => anyhow::Error::new(error).context(format!(
+            "{app}: run with --from oldest to follow from what there is"
+        )),
         error => anyhow::Error::new(error).context(format!("{app}: consumer")),
     }
 }
