@@ -50,10 +50,12 @@ pub(crate) enum Command {
     Run(Run),
     /// Publish one event, or many from a file or stdin
     Publish(Publish),
-    /// Show streams, their shards, and how far each application is
+    /// Show streams, their shards, how far each application is, and who holds what back
     Streams(Streams),
     /// Show the last events of a stream
     Tail(Tail),
+    /// Remove now from streams what every application has settled
+    Trim(Trim),
     /// Look at events that could not be applied, and those that wait behind them
     #[command(subcommand)]
     DeadLetters(DeadLetters),
@@ -192,9 +194,50 @@ pub(crate) struct Publish {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Streams {
     /// Only this stream
     pub(crate) stream: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Option<StreamsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StreamsCommand {
+    /// Remove an application that is gone for good from the subscribers of a publisher, so that it
+    /// holds nothing back any more
+    Forget(Forget),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// The subscriber
+    pub(crate) application: String,
+    /// Only of this publisher; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Vec<String>,
+    /// Only this stream
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stream: Option<String>,
+    /// Show what would be forgotten
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do it
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trim {
+    /// Only this stream
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stream: Option<String>,
+    /// Only what this application publishes; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Vec<String>,
+    /// Show what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -96,6 +96,28 @@ pub struct Lease {
     pub checkpoint: Checkpoint,
 }
 
+impl Lease {
+    /// The epoch that no holder has: a row's first one is 1.
+    const EPOCH_NONE: u64 = 0;
+
+    /// For an instance that competes with others for a shared stream: nobody holds that alone, and
+    /// what keeps an event from being applied twice is the inbox.
+    pub fn shared_out(stream: StreamName, owner: InstanceId) -> Self {
+        Self {
+            role: Role::Consumer,
+            feed: Feed::Shared(stream),
+            epoch: Self::EPOCH_NONE,
+            owner,
+            checkpoint: Checkpoint::default(),
+        }
+    }
+
+    /// Whether it is none that one instance holds.
+    pub fn is_shared_out(&self) -> bool {
+        self.epoch == Self::EPOCH_NONE && matches!(self.feed, Feed::Shared(_))
+    }
+}
+
 /// The counter that an instance raises while it lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {

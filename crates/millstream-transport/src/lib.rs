@@ -7,6 +7,9 @@
 //! | feature | module | what carries the entries |
 //! |---|---|---|
 //! | `sqlite` (default) | [`sqlite`] | a file on one machine, or memory |
+//! | `redis` | [`redis`] | Redis 7.0 and later, and Valkey |
 
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

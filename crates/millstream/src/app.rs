@@ -30,6 +30,8 @@ pub struct App {
     pub(crate) lease: Option<Duration>,
     pub(crate) batch_max: Option<usize>,
     pub(crate) take_over: bool,
+    pub(crate) parallel: bool,
+    pub(crate) claim_idle: Option<Duration>,
     pub(crate) from_oldest: bool,
     pub(crate) begin_generation: bool,
 }
@@ -64,6 +66,8 @@ impl App {
             lease: None,
             batch_max: None,
             take_over: false,
+            parallel: false,
+            claim_idle: None,
             from_oldest: false,
             begin_generation: false,
         })
@@ -131,6 +135,22 @@ impl App {
     #[must_use]
     pub fn take_over(mut self, take_over: bool) -> Self {
         self.take_over = take_over;
+        self
+    }
+
+    /// Lets the instances of the application compete for shared streams, without order between them.
+    /// Otherwise one at a time works on each, in order. Owned streams stay in order either way.
+    #[must_use]
+    pub fn parallel(mut self, parallel: bool) -> Self {
+        self.parallel = parallel;
+        self
+    }
+
+    /// Sets how long a competing instance may hold an entry before others take it over. 30 s by
+    /// default.
+    #[must_use]
+    pub fn claim_idle(mut self, claim_idle: Duration) -> Self {
+        self.claim_idle = Some(claim_idle);
         self
     }
 
@@ -258,6 +278,12 @@ impl App {
             lease: self.lease.unwrap_or(defaults.lease),
             batch_max: self.batch_max.unwrap_or(defaults.batch_max),
             take_over: self.take_over,
+            parallel: if self.parallel {
+                self.subscribes.clone()
+            } else {
+                Vec::new()
+            },
+            claim_idle: self.claim_idle.unwrap_or(defaults.claim_idle),
             from_oldest: self.from_oldest,
             ..defaults
         };

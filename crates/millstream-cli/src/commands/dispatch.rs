@@ -1,6 +1,7 @@
 use crate::cli::{Cli, Command};
 use crate::commands::{
     bench, completions, config, dead_letters, demo, init, migrate, publish, run, streams, tail,
+    trim,
 };
 use crate::exit_code::Code;
 
@@ -14,6 +15,7 @@ pub(crate) async fn dispatch(cli: &Cli) -> anyhow::Result<Code> {
         Command::Run(args) => run::run(global, args).await,
         Command::Publish(args) => publish::run(global, args).await,
         Command::Streams(args) => streams::run(global, args).await,
+        Command::Trim(args) => trim::run(global, args).await,
         Command::Tail(args) => tail::run(global, args).await,
         Command::DeadLetters(args) => dead_letters::run(global, args).await,
         Command::Config(args) => config::run(global, args).await,

@@ -12,5 +12,6 @@ mod publish;
 mod run;
 mod streams;
 mod tail;
+mod trim;
 
 pub(crate) use dispatch::dispatch;

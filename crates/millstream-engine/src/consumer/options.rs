@@ -12,6 +12,12 @@ pub struct Options {
     pub instance: InstanceId,
     /// The streams to read.
     pub subscribes: Vec<StreamName>,
+    /// Those of them whose shared stream the instances of the application compete for, without order
+    /// between them. None by default.
+    pub parallel: Vec<StreamName>,
+    /// How long one of the competing instances may hold an entry before another takes it over. 30 s by
+    /// default: far longer than a transaction takes, since it is measured by the transport's clock.
+    pub claim_idle: Duration,
     /// How events become rows.
     pub mappings: Vec<Spec>,
     /// How long an instance may be silent before others take its feeds. 10 s by default.
@@ -34,6 +40,8 @@ impl Options {
             application,
             instance: new_instance(),
             subscribes: Vec::new(),
+            parallel: Vec::new(),
+            claim_idle: Duration::from_secs(30),
             mappings: Vec::new(),
             lease: Duration::from_secs(10),
             batch_max: 1_000,

@@ -15,7 +15,7 @@ use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::ErrorKind;
 use millstream_core::lease::{Feed, Lease, Role};
 use millstream_core::mapping::{self, Problem};
-use millstream_core::name::{AppName, DatabaseId, StreamName};
+use millstream_core::name::{AppName, DatabaseId, InstanceId, StreamName};
 use millstream_core::queue;
 use millstream_core::retry::RetryPolicy;
 use millstream_core::store::{Store, Table};
@@ -289,6 +289,14 @@ impl Running {
             .store
             .register(Role::Consumer, &wanted)
             .await?;
+        for stream in self.consumer.options.parallel.clone() {
+            let feed = Feed::Shared(stream.clone());
+            if feeds.remove(&feed).is_some() && !self.held.contains_key(&feed) {
+                let instance = self.consumer.options.instance.clone();
+                let lease = Lease::shared_out(stream, instance);
+                self.start(lease, Announced::default()).await?;
+            }
+        }
         let held = &self.held;
         let change = self
             .member
@@ -471,7 +479,7 @@ impl Running {
             announced: listening.clone(),
             member: queue::Member {
                 group: options.application.clone(),
-                consumer: options.instance.clone(),
+                consumer: member_name(&lease, options),
             },
             pace: Pace::new(options.transaction_time, options.batch_max),
             backoff: backoff(&lease),
@@ -501,8 +509,9 @@ impl Running {
                     .spawn(owned::run(shard, settler, listening, judge, stop.clone()))
             }
             Feed::Shared(stream) => {
+                let idle = options.claim_idle;
                 self.tasks
-                    .spawn(shared::run(stream, settler, judge, stop.clone()))
+                    .spawn(shared::run(stream, settler, judge, idle, stop.clone()))
             }
         };
         let held = Held {
@@ -567,4 +576,13 @@ impl Running {
         self.member.leave(application, &leases).await;
         self.consumer.handle.update(|status| status.feeds.clear());
     }
+}
+
+/// The name in a shared stream's group: one for all holders of the lease, so that groups do not fill
+/// with names, and one for each instance where they compete.
+fn member_name(lease: &Lease, options: &Options) -> InstanceId {
+    if lease.is_shared_out() {
+        return options.instance.clone();
+    }
+    InstanceId::new(options.application.as_str()).expect("both are names of the same form")
 }

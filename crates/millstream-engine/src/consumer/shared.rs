@@ -1,16 +1,21 @@
 //! A shared stream: a queue with a consumer group, deduped by event id.
+//!
+//! Usually one instance at a time works on it, under a lease, and in the order of ids. Instances may
+//! compete for it instead: then each takes what it gets, and order holds only within one of them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, info, warn};
 
 use millstream_core::entry::{Entry, EntryId};
 use millstream_core::error::Error;
 use millstream_core::lease::{Checkpoint, Feed, Lease};
 use millstream_core::log::ReadLimit;
 use millstream_core::name::StreamName;
+use millstream_core::queue::{Claimed, Member};
 
 use crate::consumer::judge::Judge;
 use crate::consumer::settler::{Settler, Stop};
@@ -21,17 +26,30 @@ const READ_BYTES_MAX: usize = 1024 * 1024;
 /// How long a read waits for the first entry.
 const READ_WAIT: Duration = Duration::from_secs(2);
 
+/// How often competing instances look for entries that somebody holds for too long.
+const CLAIM_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often the group is made to forget consumers, and how long they have to be gone.
+const TIDY_INTERVAL: Duration = Duration::from_secs(600);
+const TIDY_IDLE: Duration = Duration::from_hours(1);
+
 /// Works on the shared stream until it is told to stop or has lost the lease, and returns the lease.
 pub(super) async fn run(
     stream: StreamName,
     mut settler: Settler,
     judge: Arc<Judge>,
+    claim_idle: Duration,
     cancel: CancellationToken,
 ) -> Lease {
-    let worker = Worker {
+    let mut worker = Worker {
         stream,
         judge,
         cancel,
+        competes: settler.lease.is_shared_out(),
+        claim_idle,
+        claimed_at: None,
+        tidied_at: None,
+        doubtful: true,
     };
     loop {
         match worker.work(&mut settler).await {
@@ -45,43 +63,141 @@ struct Worker {
     stream: StreamName,
     judge: Arc<Judge>,
     cancel: CancellationToken,
+    /// Whether other instances work on the stream at the same time.
+    competes: bool,
+    claim_idle: Duration,
+    claimed_at: Option<Instant>,
+    tidied_at: Option<Instant>,
+    /// Whether entries may have been handed to us that never arrived.
+    doubtful: bool,
 }
 
 impl Worker {
-    async fn work(&self, settler: &mut Settler) -> Stop {
+    async fn work(&mut self, settler: &mut Settler) -> Stop {
         loop {
             let limit = ReadLimit {
                 count: settler.batch_size(),
                 bytes: READ_BYTES_MAX,
             };
-            let step = async {
-                // Whoever held the lease before may have taken entries and died, or may take some
-                // still while its last read is on the way: they come first, in the order of ids.
-                while let Some(entries) = self.claim(settler, limit).await? {
-                    self.settle(settler, entries).await?;
-                }
-                let queue = settler.transport.queue.clone();
-                let read = queue.read_group(&self.stream, &settler.member, limit, READ_WAIT);
-                let entries = tokio::select! {
-                    entries = read => entries,
-                    () = self.cancel.cancelled() => return Err(Stop::Cancelled),
-                };
-                if entries.is_ok() {
-                    settler.resume();
-                }
-                match entries {
-                    Ok(entries) if entries.is_empty() => Ok(()),
-                    Ok(entries) => {
-                        while let Some(earlier) = self.claim_of_others(settler, limit).await? {
-                            self.settle(settler, earlier).await?;
-                        }
-                        self.settle(settler, entries).await
-                    }
-                    Err(error) => self.wait_out(settler, &error).await,
-                }
-            };
-            if let Err(stop) = step.await {
+            if let Err(stop) = self.step(settler, limit).await {
                 return stop;
+            }
+        }
+    }
+
+    async fn step(&mut self, settler: &mut Settler, limit: ReadLimit) -> Result<(), Stop> {
+        self.tidy(settler).await;
+        if self.competes {
+            self.take_over(settler, limit).await?;
+        } else {
+            // Whoever held the lease before may have taken entries and died, or may take some still
+            // while its last read is on the way: they come first, in the order of ids.
+            while let Some(entries) = self.claim(settler, limit).await? {
+                self.settle(settler, entries).await?;
+            }
+        }
+        let queue = settler.transport.queue.clone();
+        let read = queue.read_group(&self.stream, &settler.member, limit, READ_WAIT);
+        let entries = tokio::select! {
+            entries = read => entries,
+            () = self.cancel.cancelled() => return Err(Stop::Cancelled),
+        };
+        match entries {
+            Ok(entries) => {
+                settler.resume();
+                let Some(first) = entries.first() else {
+                    return Ok(());
+                };
+                if !self.competes {
+                    let first = first.id;
+                    while self.is_earlier_pending(settler, first).await? {
+                        let Some(earlier) = self.claim(settler, limit).await? else {
+                            break;
+                        };
+                        self.settle(settler, earlier).await?;
+                    }
+                }
+                self.settle(settler, entries).await
+            }
+            Err(error) => {
+                self.doubtful = true;
+                self.wait_out(settler, &error).await
+            }
+        }
+    }
+
+    /// As one of many: first what was handed to us and never arrived, then what others left behind.
+    async fn take_over(&mut self, settler: &mut Settler, limit: ReadLimit) -> Result<(), Stop> {
+        while self.doubtful {
+            let queue = settler.transport.queue.clone();
+            let own = queue.history(&self.stream, &settler.member, EntryId::ZERO, limit);
+            match own.await {
+                Ok(own) => {
+                    self.doubtful = !own.entries.is_empty();
+                    self.settle_claimed(settler, own).await?;
+                }
+                Err(error) => self.wait_out(settler, &error).await?,
+            }
+        }
+        let is_due = |at: Instant| at.elapsed() >= CLAIM_INTERVAL.min(self.claim_idle);
+        if !self.claimed_at.is_none_or(is_due) {
+            return Ok(());
+        }
+        self.claimed_at = Some(Instant::now());
+        let mut after = Some(EntryId::ZERO);
+        while let Some(from) = after {
+            let queue = settler.transport.queue.clone();
+            let claim = queue.claim(&self.stream, &settler.member, self.claim_idle, from, limit);
+            match claim.await {
+                Ok(claimed) => {
+                    after = claimed.next;
+                    self.settle_claimed(settler, claimed).await?;
+                }
+                Err(error) => {
+                    self.doubtful = true;
+                    self.wait_out(settler, &error).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_claimed(&self, settler: &mut Settler, claimed: Claimed) -> Result<(), Stop> {
+        self.report_gone(&claimed);
+        if claimed.entries.is_empty() {
+            return Ok(());
+        }
+        self.settle(settler, claimed.entries).await
+    }
+
+    /// Has the group forget instances that are gone for good: their names would stay for ever.
+    async fn tidy(&mut self, settler: &Settler) {
+        if self
+            .tidied_at
+            .is_some_and(|at| at.elapsed() < TIDY_INTERVAL)
+        {
+            return;
+        }
+        self.tidied_at = Some(Instant::now());
+        let (queue, group) = (&settler.transport.queue, &settler.member.group);
+        let consumers = match queue.consumers(&self.stream, group).await {
+            Ok(consumers) => consumers,
+            Err(error) => {
+                debug!(stream = %self.stream, %error, "consumers of the group cannot be looked at");
+                return;
+            }
+        };
+        let own = &settler.member.consumer;
+        for gone in consumers
+            .into_iter()
+            .filter(|known| known.name != *own && known.pending == 0 && known.idle >= TIDY_IDLE)
+        {
+            let member = Member {
+                group: group.clone(),
+                consumer: gone.name,
+            };
+            if let Ok(true) = queue.forget_consumer(&self.stream, &member).await {
+                info!(stream = %self.stream, consumer = %member.consumer, "consumer forgotten");
             }
         }
     }
@@ -105,10 +221,7 @@ impl Worker {
                 .await;
             match claimed {
                 Ok(claimed) => {
-                    if !claimed.gone.is_empty() {
-                        let gone = claimed.gone.len();
-                        warn!(stream = %self.stream, gone, "pending entries were removed from the stream before they were settled");
-                    }
+                    self.report_gone(&claimed);
                     return Ok((!claimed.entries.is_empty()).then_some(claimed.entries));
                 }
                 Err(error) => self.wait_out(settler, &error).await?,
@@ -116,35 +229,22 @@ impl Worker {
         }
     }
 
-    /// As [`claim`](Self::claim), but only if somebody else holds something.
-    async fn claim_of_others(
-        &self,
-        settler: &mut Settler,
-        limit: ReadLimit,
-    ) -> Result<Option<Vec<Entry>>, Stop> {
+    /// Whether an entry below `id` is pending: a predecessor took it after we had claimed.
+    async fn is_earlier_pending(&self, settler: &mut Settler, id: EntryId) -> Result<bool, Stop> {
         loop {
-            let pending = settler
-                .transport
-                .queue
-                .pending(
-                    &self.stream,
-                    &settler.member.group,
-                    EntryId::ZERO,
-                    limit.count,
-                )
-                .await;
-            match pending {
-                Ok(pending) => {
-                    let other = |entry: &millstream_core::queue::PendingEntry| {
-                        entry.consumer != settler.member.consumer
-                    };
-                    if !pending.iter().any(other) {
-                        return Ok(None);
-                    }
-                    return self.claim(settler, limit).await;
-                }
+            let queue = settler.transport.queue.clone();
+            let group = &settler.member.group;
+            match queue.pending(&self.stream, group, EntryId::ZERO, 1).await {
+                Ok(pending) => return Ok(pending.first().is_some_and(|entry| entry.id < id)),
                 Err(error) => self.wait_out(settler, &error).await?,
             }
+        }
+    }
+
+    fn report_gone(&self, claimed: &Claimed) {
+        if !claimed.gone.is_empty() {
+            let gone = claimed.gone.len();
+            warn!(stream = %self.stream, gone, "pending entries were removed from the stream before they were settled");
         }
     }
 

@@ -260,7 +260,7 @@ pub(super) fn compare_and_set(
             "UPDATE ~millstream_shards
              SET generation = :generation, seq = :seq, event_id = :event_id
              WHERE role = :role AND stream = :stream AND source = :source AND shard = :shard
-               AND epoch = :epoch AND owner = :owner
+               AND (:shared_out OR (epoch = :epoch AND owner = :owner))
                AND (:anywhere OR (generation = :from_generation AND seq = :from_seq
                                   AND event_id IS :from_event_id))
              RETURNING id",
@@ -274,6 +274,7 @@ pub(super) fn compare_and_set(
                         ":role": lease.role.as_str(), ":stream": stream, ":source": source,
                         ":shard": shard, ":epoch": lease.epoch.cast_signed(),
                         ":owner": lease.owner.as_str(), ":anywhere": anywhere,
+                        ":shared_out": lease.is_shared_out(),
                         ":from_generation": from.at.high.cast_signed(),
                         ":from_seq": from.at.low.cast_signed(),
                         ":from_event_id": from.event_id.as_ref().map(EventId::as_str),
@@ -323,12 +324,13 @@ fn read_checkpoint(
     db.prepare_cached(&prefix.sql(
         "SELECT generation, seq, event_id FROM ~millstream_shards
          WHERE role = :role AND stream = :stream AND source = :source AND shard = :shard
-           AND epoch = :epoch AND owner = :owner",
+           AND (:shared_out OR (epoch = :epoch AND owner = :owner))",
     ))?
     .query_row(
         named_params! {
             ":role": lease.role.as_str(), ":stream": stream, ":source": source, ":shard": shard,
             ":epoch": lease.epoch.cast_signed(), ":owner": lease.owner.as_str(),
+            ":shared_out": lease.is_shared_out(),
         },
         |row| checkpoint(row, 0),
     )

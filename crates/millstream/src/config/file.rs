@@ -57,6 +57,8 @@ pub(super) struct App {
     pub(super) lease: Option<Spanned<String>>,
     pub(super) batch_max: Option<Spanned<usize>>,
     #[serde(default)]
+    pub(super) parallel: bool,
+    #[serde(default)]
     pub(super) map: Vec<Spanned<Map>>,
     #[serde(default)]
     pub(super) source: Vec<Spanned<Source>>,

@@ -193,6 +193,8 @@ impl Config {
                 lease,
                 batch_max: file.batch_max.map(Spanned::into_inner),
                 take_over: false,
+                parallel: file.parallel,
+                claim_idle: None,
                 from_oldest: false,
                 begin_generation: false,
             },

@@ -110,3 +110,45 @@ async fn an_event_that_is_mended_under_its_id_is_not_lost() -> Result<()> {
     assert_eq!((groups[0].pending, groups[0].lag), (0, 0));
     Ok(())
 }
+
+/// Instances that compete share the entries out, and take over what one of them leaves behind.
+#[tokio::test]
+async fn competing_instances_apply_each_event_once() -> Result<()> {
+    const EVENTS: u64 = 300;
+    let site = Site::new().await?;
+    let direct = site.crm.direct(&site.transport);
+    let stream = site.stream();
+    let dead = Member {
+        group: AppName::new("hr")?,
+        consumer: InstanceId::new("dead")?,
+    };
+    for n in 1..=EVENTS {
+        direct
+            .publish(&stream, &event(&format!("e{n}"), &n.to_string(), "x"))
+            .await?;
+    }
+    let limit = ReadLimit {
+        count: 20,
+        bytes: usize::MAX,
+    };
+    let queue = &site.transport.queue;
+    let taken = queue
+        .read_group(&stream, &dead, limit, Duration::ZERO)
+        .await?;
+    assert_eq!(taken.len(), 20);
+
+    let hr = site.hr.clone().parallel(true);
+    let hr = hr.claim_idle(Duration::from_millis(200));
+    let consumers: Vec<_> = (0..3).map(|_| consume(&hr, &site.transport)).collect();
+    crate::site::eventually(EVENTS, async || Ok(site.inbox()?.len() as u64)).await?;
+    crate::site::eventually(0, async || Ok(queue.groups(&stream).await?[0].pending)).await?;
+    for consumer in consumers {
+        consumer.stop().await?;
+    }
+    let mut applied = site.inbox()?;
+    applied.sort();
+    applied.dedup();
+    assert_eq!(applied.len() as u64, EVENTS);
+    assert_eq!(site.employees()?.len() as u64, EVENTS);
+    Ok(())
+}
