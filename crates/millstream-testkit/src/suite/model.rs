@@ -21,7 +21,7 @@ pub(crate) fn check<P, C, F>(
 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
-        .enable_time()
+        .enable_all()
         .build()
         .expect("a runtime");
     let context = runtime.block_on(prepare);

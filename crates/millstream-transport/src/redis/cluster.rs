@@ -227,7 +227,7 @@ mod tests {
             ("{foo}.bar", 12_182),
             ("x{foo}{bar}", 12_182),
             ("{}foo", 9_500),
-            ("foo{", 5_332),
+            ("foo{", 7_673),
         ] {
             assert_eq!(slot(key.as_bytes()), expected, "{key}");
         }

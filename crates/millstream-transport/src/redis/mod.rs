@@ -29,17 +29,23 @@
 //!
 //! - An entry has at least one field.
 
+mod ack;
 mod acknowledge;
+mod add;
 mod address;
 mod announce;
 mod append;
 mod call;
+mod claim;
 mod cluster;
 mod connect;
 mod connection;
+mod consumer;
 mod describe;
 mod error;
 mod gate;
+mod group;
+mod history;
 mod key;
 mod log;
 mod node;
@@ -49,7 +55,9 @@ mod pace;
 mod page;
 mod position;
 mod probe;
+mod queue;
 mod read;
+mod read_group;
 mod replace;
 mod reply;
 mod router;

@@ -57,7 +57,7 @@ impl Default for Pace {
 impl Pace {
     /// How many entries to ask for.
     pub(super) fn count(self, rest: ReadLimit) -> usize {
-        let fitting = rest.bytes / self.entry_bytes.max(1) + 1;
+        let fitting = (rest.bytes / self.entry_bytes.max(1)).saturating_add(1);
         fitting.min(self.count_max).min(rest.count)
     }
 

@@ -19,8 +19,9 @@ pub(super) async fn replace(
     let key = Key::owned(shard);
     check(&key, base, entries)?;
     let last = entries.last().map_or(base, |entry| entry.id);
-    // Never fewer than there are: the server refuses that, in the middle of the script.
-    let added = last.low.max(entries.len() as u64);
+    // Seqs are dense, so the base's tells how many there were before. The server's count has a sign.
+    let added = base.low.saturating_add(entries.len() as u64);
+    let added = added.min(i64::MAX.cast_unsigned());
     let answer = REPLACE
         .run(&transport.router, key.as_str(), |command| {
             command

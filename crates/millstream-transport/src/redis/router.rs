@@ -27,7 +27,7 @@ pub(super) struct Router {
 
 enum Topology {
     Single(Address),
-    Sentinel(Sentinels),
+    Sentinel(Box<Sentinels>),
     Cluster(Cluster),
 }
 
@@ -47,7 +47,7 @@ impl Router {
             Servers::Sentinel { sentinels, master } => {
                 let theirs = Settings::sentinel(options, tls.clone());
                 let sentinels = Sentinels::new(sentinels.clone(), master.clone(), theirs);
-                (Topology::Sentinel(sentinels), settings(true))
+                (Topology::Sentinel(Box::new(sentinels)), settings(true))
             }
             Servers::Cluster(seeds) => (
                 Topology::Cluster(Cluster::new(seeds.clone())),

@@ -1,0 +1,3 @@
+//! Redis and Valkey: real servers, one for each test.
+
+mod place;
