@@ -162,13 +162,18 @@ UNION ALL
     AND o.stream = u.stream AND o.shard = u.shard AND o.seq IS NOT NULL
     AND (o.generation, o.seq) > (u.base_generation, u.base_seq)
     AND (o.generation, o.seq) <= (u.settled_generation, u.settled_seq)
-    AND (instr(',' || replace(o.target_application, ' ', '') || ',', ',*,')
-      OR instr(',' || replace(o.target_application, ' ', '') || ',', ',' || u.subscriber || ','))
+    AND (instr(',' || o.target_application || ',', ',*,')
+      OR instr(',' || o.target_application || ',', ',' || u.subscriber || ','))
     AND NOT EXISTS (
       SELECT 1 FROM ~millstream_exceptions e
       WHERE e.stream = u.stream AND e.subscriber = u.subscriber AND e.shard = u.shard
         AND e.generation = o.generation AND e.seq = o.seq
     )
+    AND (u.omitted = 0 OR EXISTS (
+      SELECT 1 FROM ~millstream_exceptions e
+      WHERE e.stream = u.stream AND e.subscriber = u.subscriber AND e.shard = u.shard
+        AND (e.generation, e.seq) > (o.generation, o.seq)
+    ))
 UNION ALL
   SELECT
     o.event_id, e.subscriber, o.stream, o.event_type, o.tenant_id, o.entity_id,
@@ -214,8 +219,32 @@ UNION ALL
     AND o.stream = u.stream AND o.shard = u.shard AND o.seq IS NOT NULL
     AND (o.generation, o.seq) > (u.base_generation, u.base_seq)
     AND (o.generation, o.seq) > (u.settled_generation, u.settled_seq)
-    AND (instr(',' || replace(o.target_application, ' ', '') || ',', ',*,')
-      OR instr(',' || replace(o.target_application, ' ', '') || ',', ',' || u.subscriber || ','))
+    AND (instr(',' || o.target_application || ',', ',*,')
+      OR instr(',' || o.target_application || ',', ',' || u.subscriber || ','))
+UNION ALL
+  -- A receipt lists the first exceptions: of what is behind the last of them, nobody knows.
+  SELECT
+    o.event_id, u.subscriber, o.stream, o.event_type, o.tenant_id, o.entity_id,
+    a.value,
+    o.target_application,
+    'pending', NULL, 0, 'perhaps one of ' || u.omitted || ' exceptions that the receipt leaves out',
+    o.occurred_at,
+    NULL,
+    NULL
+  FROM ~millstream_meta a
+  CROSS JOIN ~millstream_subscribers u
+  CROSS JOIN ~outbox o
+  WHERE a.name = 'application' AND u.subscriber <> a.value AND u.omitted > 0
+    AND o.stream = u.stream AND o.shard = u.shard AND o.seq IS NOT NULL
+    AND (o.generation, o.seq) > (u.base_generation, u.base_seq)
+    AND (o.generation, o.seq) <= (u.settled_generation, u.settled_seq)
+    AND (instr(',' || o.target_application || ',', ',*,')
+      OR instr(',' || o.target_application || ',', ',' || u.subscriber || ','))
+    AND NOT EXISTS (
+      SELECT 1 FROM ~millstream_exceptions e
+      WHERE e.stream = u.stream AND e.subscriber = u.subscriber AND e.shard = u.shard
+        AND (e.generation, e.seq) >= (o.generation, o.seq)
+    )
 UNION ALL
   -- No number yet, and so no shard: each subscriber has a row for shard 0.
   SELECT
@@ -230,8 +259,8 @@ UNION ALL
   JOIN ~millstream_subscribers u ON u.stream = o.stream AND u.shard = 0
   JOIN ~millstream_meta a ON a.name = 'application'
   WHERE o.seq IS NULL AND u.subscriber <> a.value
-    AND (instr(',' || replace(o.target_application, ' ', '') || ',', ',*,')
-      OR instr(',' || replace(o.target_application, ' ', '') || ',', ',' || u.subscriber || ','))
+    AND (instr(',' || o.target_application || ',', ',*,')
+      OR instr(',' || o.target_application || ',', ',' || u.subscriber || ','))
 UNION ALL
   -- Nobody follows that it counts for.
   SELECT
@@ -248,6 +277,6 @@ UNION ALL
     SELECT 1 FROM ~millstream_subscribers u
     WHERE u.stream = o.stream AND u.shard = coalesce(o.shard, 0) AND u.subscriber <> a.value
       AND (o.seq IS NULL OR (o.generation, o.seq) > (u.base_generation, u.base_seq))
-      AND (instr(',' || replace(o.target_application, ' ', '') || ',', ',*,')
-        OR instr(',' || replace(o.target_application, ' ', '') || ',', ',' || u.subscriber || ','))
+      AND (instr(',' || o.target_application || ',', ',*,')
+        OR instr(',' || o.target_application || ',', ',' || u.subscriber || ','))
   );

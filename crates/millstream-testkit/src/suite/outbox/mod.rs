@@ -3,7 +3,9 @@
 mod crash;
 mod fence;
 mod generation;
+mod history;
 mod insert;
+mod model;
 mod number;
 mod numbered;
 mod plain;
@@ -12,6 +14,7 @@ mod refuse;
 mod rivals;
 mod steps;
 mod subscribers;
+mod tracking;
 mod upkeep;
 mod wait;
 
@@ -19,6 +22,7 @@ pub use crash::*;
 pub use fence::*;
 pub use generation::*;
 pub use insert::*;
+pub use model::*;
 pub use number::*;
 pub use numbered::*;
 pub use plain::*;
@@ -26,6 +30,7 @@ pub use prune::*;
 pub use refuse::*;
 pub use rivals::*;
 pub use subscribers::*;
+pub use tracking::*;
 pub use wait::*;
 
 use steps::{
@@ -78,12 +83,17 @@ macro_rules! outbox_suite {
             generations_rise_over_all_shards
             subscribers_go_on_from_the_new_generation
             an_older_generation_is_pruned_first
+            an_outgoing_event_is_tracked_by_subscriber
+            exceptions_of_outgoing_events_are_tracked
+            what_a_receipt_leaves_out_is_not_processed
+            an_outgoing_event_counts_for_whom_it_is_for
+            outgoing_events_are_tracked_across_generations
             upkeep_under_a_lost_lease_is_fenced
             upkeep_at_another_checkpoint_is_fenced
             death_during_upkeep_leaves_all_or_nothing
             death_while_numbering_loses_nothing
             death_while_inserting_leaves_all_or_nothing
-            ;
+            ; upkeep_agrees_with_a_model
         }
     };
 }
