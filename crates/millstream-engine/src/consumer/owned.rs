@@ -34,8 +34,10 @@ const CHUNK_BYTES_MAX: usize = 512 * 1024;
 /// How long a read waits for the first entry.
 const READ_WAIT: Duration = Duration::from_secs(2);
 
-/// How often a feed without arrivals looks whether something is left to settle or to publish.
+/// How often a feed without arrivals looks whether something is left to settle or to report, and how
+/// often once nothing is.
 const IDLE_INTERVAL: Duration = Duration::from_millis(100);
+const IDLE_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// How often a stalled shard is read again.
 const STALLED_WAIT: Duration = Duration::from_secs(1);
@@ -117,12 +119,17 @@ async fn pump(
             waiting.extend(chunk);
         }
         let step = if waiting.is_empty() {
+            let interval = if settler.is_level() {
+                IDLE_INTERVAL_MAX
+            } else {
+                IDLE_INTERVAL
+            };
             tokio::select! {
                 chunk = arrived.recv() => match chunk {
                     Some(chunk) => { waiting.extend(chunk); continue; }
                     None => return Stop::Cancelled,
                 },
-                () = tokio::time::sleep(IDLE_INTERVAL) => settler.idle(cancel).await,
+                () = tokio::time::sleep(interval) => settler.idle(cancel).await,
                 () = cancel.cancelled() => return Stop::Cancelled,
             }
         } else {

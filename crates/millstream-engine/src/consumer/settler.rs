@@ -84,6 +84,11 @@ impl Settler {
         self.pace.size()
     }
 
+    /// Whether everything that was looked at is committed, and reported.
+    pub(super) fn is_level(&self) -> bool {
+        self.seen == self.committed && self.reported.0 == self.committed.at
+    }
+
     /// Notes that everything up to here is for others.
     pub(super) fn pass_over(&mut self, to: Checkpoint) {
         self.seen = to;

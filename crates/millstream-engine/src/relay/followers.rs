@@ -304,3 +304,6 @@ impl Followers {
 
 /// The generation of a stream that was never begun anew.
 pub(super) const GENERATION_FIRST: u64 = 1;
+
+#[cfg(test)]
+mod tests;

@@ -149,3 +149,6 @@ fn is_of(shard: &Shard, entry: &Entry) -> bool {
 fn carries(entry: &Entry, id: &EventId) -> bool {
     entry.fields.get(field::EVENT_ID).map(AsRef::as_ref) == Some(id.as_str().as_bytes())
 }
+
+#[cfg(test)]
+mod tests;

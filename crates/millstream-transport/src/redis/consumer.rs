@@ -62,8 +62,7 @@ pub(super) fn name(value: Value) -> Result<InstanceId, Fault> {
         _ => '_',
     };
     let shown: String = text.chars().take(NAME_BYTES_MAX).map(fitting).collect();
-    InstanceId::new(if shown.is_empty() { "_" } else { &shown })
-        .map_err(Fault::shape)
+    InstanceId::new(if shown.is_empty() { "_" } else { &shown }).map_err(Fault::shape)
 }
 
 pub(super) async fn forget(

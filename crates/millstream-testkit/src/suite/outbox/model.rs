@@ -134,7 +134,7 @@ async fn run<S: Site>(
                 .zip(low)
                 .map(|(top, low)| below(*top, *low))
                 .collect();
-            let begun = outbox.begin_generation(held, &settled).await.unwrap();
+            let begun = outbox.begin_generation(held, &settled, 0).await.unwrap();
             history.begin(&settled);
             let begun: Vec<_> = begun.iter().map(|checkpoint| checkpoint.at).collect();
             prop_assert_eq!(begun, history.tops);

@@ -199,7 +199,7 @@ pub async fn outgoing_events_are_tracked_across_generations<S: Site>() {
     outbox.subscribe(&held, &crm).await.unwrap();
     let mut low = [EntryId::ZERO; 3];
     low[shard] = EntryId::new(1, 2);
-    let begun = outbox.begin_generation(&held, &low).await.unwrap();
+    let begun = outbox.begin_generation(&held, &low, 0).await.unwrap();
     for (lease, checkpoint) in held.iter_mut().zip(begun) {
         lease.checkpoint = checkpoint;
     }
