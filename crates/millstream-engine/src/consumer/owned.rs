@@ -256,7 +256,8 @@ impl Reader {
     /// Nothing arrived: is there something that should have?
     async fn look_for(&mut self, feed: &Feed, last: EntryId) {
         let top = self.announced.borrow().bounds.top.at;
-        if top <= last {
+        // A generation that has only begun holds nothing yet.
+        if top <= last || top.low == 0 {
             self.missing = Missing::default();
             self.unstall(feed, |state| matches!(state, State::Stalled(_)));
             return;

@@ -447,7 +447,7 @@ impl Running {
             count,
             changes: 0,
         };
-        if was.high == top.high && top < was {
+        if top != EntryId::ZERO && top < was {
             let reason = format!(
                 "{was} was settled here, and the publisher is at {top} only: its database was restored"
             );
