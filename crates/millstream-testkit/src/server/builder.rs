@@ -1,13 +1,15 @@
 use std::ffi::OsString;
 use std::fs;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
+use super::clock;
 use super::flavour::Flavour;
 use super::folder::Folder;
 use super::port::Port;
 use super::process::Process;
 use super::standalone::{ADMIN, ADMIN_PASSWORD, Server};
+use super::tls::Identity;
 
 /// How often another port is tried when somebody took the one that was free.
 const PORTS_MAX: usize = 5;
@@ -22,7 +24,15 @@ pub struct Builder {
     password: Option<String>,
     settings: Vec<Vec<String>>,
     files: Vec<(&'static str, String)>,
+    tls: Option<Tls>,
+    clock_offset_seconds: Option<i64>,
     sentinel: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Tls {
+    identity: Identity,
+    clients_are_asked: bool,
 }
 
 impl Builder {
@@ -34,6 +44,8 @@ impl Builder {
             password: None,
             settings: Vec::new(),
             files: Vec::new(),
+            tls: None,
+            clock_offset_seconds: None,
             sentinel: false,
         }
     }
@@ -64,6 +76,34 @@ impl Builder {
         let mut setting = vec![format!("--{name}")];
         setting.extend(values.iter().map(|value| (*value).to_owned()));
         self.settings.push(setting);
+        self
+    }
+
+    /// Has it listen with TLS too, on a port of its own, and show this certificate there.
+    #[must_use]
+    pub fn tls(mut self, identity: Identity) -> Self {
+        self.tls = Some(Tls {
+            identity,
+            clients_are_asked: false,
+        });
+        self
+    }
+
+    /// As [`Self::tls`], and refuses clients that show no certificate of the authority.
+    #[must_use]
+    pub fn mutual_tls(mut self, identity: Identity) -> Self {
+        self.tls = Some(Tls {
+            identity,
+            clients_are_asked: true,
+        });
+        self
+    }
+
+    /// Gives it a clock that is wrong by so many seconds, and that a test can set:
+    /// [`Server::set_clock_offset`]. Only Valkey runs with it.
+    #[must_use]
+    pub fn clock_offset(mut self, seconds: i64) -> Self {
+        self.clock_offset_seconds = Some(seconds);
         self
     }
 
@@ -107,13 +147,27 @@ impl Builder {
         for (name, text) in &self.files {
             fs::write(folder.join(name), text)?;
         }
-        let arguments = self.arguments(&folder, &port);
-        let process = Process::new(binary, arguments, folder.join("server.log"));
+        let mut arguments = self.arguments(&folder, &port);
+        let tls_port = self.tls.as_ref().map(|_| Port::reserve()).transpose()?;
+        if let (Some(tls), Some(port)) = (&self.tls, &tls_port) {
+            tls.add(&mut arguments, port);
+        }
+        let mut process = Process::new(binary, arguments.0, folder.join("server.log"));
+        if let Some(seconds) = self.clock_offset_seconds {
+            ensure!(
+                self.flavour == Flavour::Valkey,
+                "{} does not start under libfaketime: its jemalloc asks for the time too early",
+                self.flavour
+            );
+            clock::set(folder.path(), seconds)?;
+            process = process.with_variables(clock::variables(&folder)?);
+        }
         let password = self.password.clone();
-        Ok(Server::new(self.flavour, port, folder, password, process))
+        let server = Server::new(self.flavour, port, folder, password, process);
+        Ok(server.with_tls_port(tls_port))
     }
 
-    fn arguments(&self, folder: &Folder, port: &Port) -> Vec<OsString> {
+    fn arguments(&self, folder: &Folder, port: &Port) -> Arguments {
         let mut arguments = Arguments::default();
         if self.sentinel {
             // It writes what it learns into this file, and wants it first.
@@ -140,7 +194,18 @@ impl Builder {
         }
         let settings = self.settings.iter().flatten();
         arguments.0.extend(settings.map(OsString::from));
-        arguments.0
+        arguments
+    }
+}
+
+impl Tls {
+    fn add(&self, arguments: &mut Arguments, port: &Port) {
+        let asked = if self.clients_are_asked { "yes" } else { "no" };
+        arguments.add("tls-port", [port.number().to_string()]);
+        arguments.add("tls-cert-file", [self.identity.certificate()]);
+        arguments.add("tls-key-file", [self.identity.key()]);
+        arguments.add("tls-ca-cert-file", [self.identity.authority()]);
+        arguments.add("tls-auth-clients", [asked]);
     }
 }
 

@@ -1,11 +1,11 @@
 use std::env;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-/// Where `./test` puts servers that no package of the system brings, below the target folder.
-const TOOLS: &str = "tools";
+/// Where `./test` puts servers that no package of the system brings, seen from any package.
+const TOOLS: &str = "../../target/tools";
 
 /// Which server is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,8 +39,8 @@ impl Flavour {
         };
         found.with_context(|| {
             format!(
-                "{self} is not installed, and this test needs it. Run ./test once, which installs \
-                 it, or name the binary of the server in {variable}"
+                "{self} is not installed, and this test needs it. Run ./test tools, which \
+                 installs it, or name the binary of the server in {variable}"
             )
         })
     }
@@ -81,10 +81,6 @@ fn tool(name: &str) -> Option<PathBuf> {
     // Asked when it runs: a target folder may outlive the checkout that it was built from.
     let package = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    [target, Some(package.join("../../target"))]
-        .into_iter()
-        .flatten()
-        .map(|target: PathBuf| Path::new(&target).join(TOOLS).join(name))
-        .find(|file| file.is_file())
+    let file = package.join(TOOLS).join(name);
+    file.is_file().then_some(file)
 }

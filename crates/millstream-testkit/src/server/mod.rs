@@ -2,6 +2,7 @@
 //!
 //! - [`Server`]: one Redis or Valkey on a port and in a folder of its own, to be killed, stopped,
 //!   started again, and robbed of the end of its append-only file.
+//! - [`Certificates`]: an authority of its own, for TLS; and what must be refused.
 //! - [`Sentinel`]: a master, replicas that follow it through a [`proxy`](crate::proxy), and three
 //!   Sentinels.
 //! - [`Cluster`]: three masters and their replicas, whose slots can be moved step by step.
@@ -12,6 +13,7 @@
 
 mod aof;
 mod builder;
+mod clock;
 mod cluster;
 mod flavour;
 mod folder;
@@ -20,6 +22,7 @@ mod process;
 mod sentinel;
 mod spawner;
 mod standalone;
+mod tls;
 mod wait;
 
 pub use builder::Builder;
@@ -28,3 +31,4 @@ pub use flavour::Flavour;
 pub(crate) use port::Port;
 pub use sentinel::{MASTER_NAME, Sentinel};
 pub use standalone::Server;
+pub use tls::{Certificates, Identity};

@@ -18,6 +18,7 @@ const LOG_TAIL_LINES: usize = 40;
 pub(crate) struct Process {
     program: PathBuf,
     arguments: Vec<OsString>,
+    variables: Vec<(OsString, OsString)>,
     log: PathBuf,
     child: Mutex<Option<Child>>,
     stopped: AtomicBool,
@@ -29,10 +30,17 @@ impl Process {
         Self {
             program,
             arguments,
+            variables: Vec::new(),
             log,
             child: Mutex::new(None),
             stopped: AtomicBool::new(false),
         }
+    }
+
+    /// Gives it variables of its environment.
+    pub(crate) fn with_variables(mut self, variables: Vec<(OsString, OsString)>) -> Self {
+        self.variables = variables;
+        self
     }
 
     pub(crate) fn start(&self) -> Result<()> {
@@ -42,6 +50,7 @@ impl Process {
         let mut command = spawner::bound(&self.program);
         command
             .args(&self.arguments)
+            .envs(self.variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);

@@ -1,7 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use redis::aio::MultiplexedConnection;
@@ -12,6 +12,7 @@ use redis::{
 
 use super::aof;
 use super::builder::Builder;
+use super::clock;
 use super::flavour::Flavour;
 use super::folder::Folder;
 use super::port::Port;
@@ -25,6 +26,9 @@ pub(crate) const ADMIN_PASSWORD: &str = "testkit";
 /// How long one command of the kit may take; a server that was stopped never answers.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
+/// Less than any step of a clock, and more than its server takes to tell the time.
+const CLOCK_ERROR_MILLIS_MAX: i64 = 500;
+
 /// One Redis or Valkey, running on this machine, on its own port and in its own folder.
 ///
 /// It is killed when the value is dropped. The kit's own commands go through a unix socket as a
@@ -35,6 +39,7 @@ pub struct Server {
     process: Process,
     flavour: Flavour,
     port: Port,
+    tls_port: Option<Port>,
     /// Further ports that it listens on.
     ports: Vec<Port>,
     password: Option<String>,
@@ -67,10 +72,16 @@ impl Server {
             process,
             flavour,
             port,
+            tls_port: None,
             ports: Vec::new(),
             password,
             folder,
         }
+    }
+
+    pub(crate) fn with_tls_port(mut self, port: Option<Port>) -> Self {
+        self.tls_port = port;
+        self
     }
 
     /// Keeps a port for it as long as it lives.
@@ -89,6 +100,12 @@ impl Server {
         (Ipv4Addr::LOCALHOST, self.port.number()).into()
     }
 
+    /// Where it listens with TLS, if it was built so.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        let port = self.tls_port.as_ref()?;
+        Some((Ipv4Addr::LOCALHOST, port.number()).into())
+    }
+
     /// The URL of [`Self::address`], with the password if there is one.
     pub fn url(&self) -> String {
         self.url_at(self.address())
@@ -96,10 +113,18 @@ impl Server {
 
     /// The same server by another address: the one of a proxy before it.
     pub fn url_at(&self, address: SocketAddr) -> String {
-        match &self.password {
-            Some(password) => format!("redis://:{password}@{address}"),
-            None => format!("redis://{address}"),
-        }
+        self.url_with("redis", address)
+    }
+
+    /// The URL of [`Self::tls_address`], with the password if there is one.
+    pub fn tls_url(&self) -> Option<String> {
+        Some(self.url_with("rediss", self.tls_address()?))
+    }
+
+    fn url_with(&self, scheme: &str, address: SocketAddr) -> String {
+        let password = self.password.as_deref();
+        let password = password.map_or_else(String::new, |password| format!(":{password}@"));
+        format!("{scheme}://{password}{address}")
     }
 
     /// Its unix socket.
@@ -269,6 +294,32 @@ impl Server {
     pub fn cut_aof(&self, bytes: u64) -> Result<u64> {
         ensure!(!self.is_running(), "the server must be down");
         aof::cut(self.folder(), bytes)
+    }
+
+    /// Sets its clock to so many seconds from the right time, while it runs, and waits until it goes
+    /// by that.
+    ///
+    /// # Errors
+    ///
+    /// If it was built without [`Builder::clock_offset`], or does not answer.
+    pub async fn set_clock_offset(&self, seconds: i64) -> Result<()> {
+        let step = seconds - clock::offset_seconds(self.folder())?;
+        let (begin, before) = (Instant::now(), self.time_millis().await?);
+        clock::set(self.folder(), seconds)?;
+        let wait = Wait::new("the server does not notice its clock");
+        loop {
+            let passed = i64::try_from(begin.elapsed().as_millis())?;
+            let late = before + 1_000 * step + passed - self.time_millis().await?;
+            if late.abs() < CLOCK_ERROR_MILLIS_MAX {
+                return Ok(());
+            }
+            wait.again().await?;
+        }
+    }
+
+    async fn time_millis(&self) -> Result<i64> {
+        let (seconds, micros): (i64, i64) = self.query(&["TIME"]).await?;
+        Ok(1_000 * seconds + micros / 1_000)
     }
 
     /// How many bytes its append-only file has grown by since it was last rewritten.

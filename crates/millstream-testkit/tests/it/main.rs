@@ -4,3 +4,4 @@ mod cluster;
 mod proxy;
 mod sentinel;
 mod server;
+mod tls;

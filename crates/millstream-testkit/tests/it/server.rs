@@ -1,4 +1,4 @@
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use millstream_testkit::server::{Flavour, Server};
 
 const FLAVOURS: [Flavour; 3] = [Flavour::Redis, Flavour::Valkey, Flavour::Redis6];
@@ -181,4 +181,107 @@ async fn many_start_at_once() -> Result<()> {
     ports.dedup();
     ensure!(ports.len() == 20);
     Ok(())
+}
+
+#[tokio::test]
+async fn valkeys_clock_steps() -> Result<()> {
+    const HOUR: i64 = 3_600;
+    let server = Server::builder(Flavour::Valkey)
+        .clock_offset(0)
+        .start()
+        .await?;
+    let (begin, _): (i64, i64) = server.query(&["TIME"]).await?;
+    for offset in [HOUR, -HOUR, 0] {
+        server.set_clock_offset(offset).await?;
+        let (now, _): (i64, i64) = server.query(&["TIME"]).await?;
+        let right = begin + offset;
+        ensure!((right..right + 60).contains(&now), "{now} for {right}");
+        let id: String = server
+            .query(&["XADD", &offset.to_string(), "*", "a", "b"])
+            .await?;
+        let id: i64 = id
+            .split_once('-')
+            .map_or("", |(millis, _)| millis)
+            .parse()?;
+        ensure!(
+            (right..right + 60).contains(&(id / 1000)),
+            "{id} for {right}"
+        );
+    }
+    // A blocked read waits by a clock that does not step.
+    let mut connection = server.connect().await?;
+    let read = tokio::spawn(async move {
+        let mut read = redis::cmd("XREAD");
+        read.arg(&["BLOCK", "15000", "STREAMS", "stream", "$"]);
+        read.query_async::<redis::Value>(&mut connection).await
+    });
+    let waits = async || {
+        let about: String = server.query(&["INFO", "clients"]).await?;
+        anyhow::Ok(about.contains("blocked_clients:1"))
+    };
+    while !waits().await? {
+        tokio::task::yield_now().await;
+    }
+    server.set_clock_offset(-HOUR).await?;
+    server.command(&["XADD", "stream", "*", "a", "b"]).await?;
+    ensure!(read.await?? != redis::Value::Nil);
+
+    let refused = Server::builder(Flavour::Redis)
+        .clock_offset(0)
+        .start()
+        .await;
+    ensure!(refused.is_err(), "it would never answer");
+    let ordinary = Server::start_default(Flavour::Valkey).await?;
+    ensure!(ordinary.set_clock_offset(1).await.is_err());
+    Ok(())
+}
+
+mod crash {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    const CHILD: &str = "MILLSTREAM_TEST_CHILD";
+
+    /// It plays both parts: in the process that is killed it never returns.
+    #[tokio::test]
+    async fn it_dies_with_its_process() -> Result<()> {
+        if std::env::var_os(CHILD).is_some() {
+            let server = Server::start_default(Flavour::Redis).await?;
+            // Only SIGKILL ends it now.
+            server.stop().await?;
+            println!("\naddress {}", server.address());
+            std::future::pending::<()>().await;
+        }
+        let mut child = Command::new(std::env::current_exe()?)
+            .args([
+                "--exact",
+                "server::crash::it_dies_with_its_process",
+                "--nocapture",
+            ])
+            .env(CHILD, "1")
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let said = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
+        let mut addresses = said.map_while(Result::ok).filter_map(|line| {
+            let address = line.strip_prefix("address ")?;
+            address.parse::<std::net::SocketAddr>().ok()
+        });
+        let address = addresses.next();
+        ensure!(
+            address.is_some() || child.wait()?.success(),
+            "it did not start"
+        );
+        let address = address.context("it says where its server is")?;
+        TcpStream::connect(address).await?;
+        child.kill()?;
+        child.wait()?;
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
 }
