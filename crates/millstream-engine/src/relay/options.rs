@@ -15,7 +15,7 @@ pub struct Options {
     pub publishes: Vec<StreamOptions>,
     /// How long an instance may be silent before others take its streams. 10 s by default.
     pub lease: Duration,
-    /// At most this many events are numbered in one transaction. 500 by default.
+    /// At most this many events are numbered in one transaction. 1,000 by default.
     pub batch_max: usize,
     /// Whether a forked stream is begun anew, as a new generation, instead of being left alone until a
     /// person has decided. False by default.
@@ -61,7 +61,7 @@ impl Options {
             instance,
             publishes: Vec::new(),
             lease,
-            batch_max: 500,
+            batch_max: 1_000,
             begin_generation: false,
         }
     }

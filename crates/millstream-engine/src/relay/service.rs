@@ -283,6 +283,7 @@ impl Running {
             senders: StreamRelay::senders(outbox, log, leases.clone()),
             followers: Followers::default(),
             pace: Pace::default(),
+            numbered: Vec::new(),
         };
         let task = self.tasks.spawn(relay.run()).id();
         self.held.insert(stream, Held { leases, stop, task });

@@ -68,11 +68,16 @@ impl Sender {
         self.rests_until = Some(Instant::now() + wait);
     }
 
+    /// Whether the row is what comes next in the stream, as far as is known.
+    pub(super) fn expects(&self, row: &OutboxRow) -> bool {
+        !self.forked && self.appended.is_some_and(|last| follows(last, row.at))
+    }
+
     /// Appends rows that were just numbered, if they follow what is in the stream; otherwise they
     /// are left to [`catch_up`](Self::catch_up).
     pub(super) async fn send(&mut self, rows: &[OutboxRow]) -> Result<Step, Error> {
         match (self.appended, rows.first()) {
-            (Some(appended), Some(first)) if follows(appended, first.at) => {
+            (Some(appended), Some(first)) if self.expects(first) => {
                 self.append(appended, rows).await
             }
             _ => Ok(Step::Sent(0)),

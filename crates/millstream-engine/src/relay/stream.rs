@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -49,6 +50,9 @@ pub(super) struct StreamRelay {
     pub(super) senders: Vec<Sender>,
     pub(super) followers: Followers,
     pub(super) pace: Pace,
+    /// Rows of each shard that were numbered last, and are sent next. Whatever keeps them from it: they
+    /// are caught up with.
+    pub(super) numbered: Vec<Vec<OutboxRow>>,
 }
 
 /// When things were done last, and what is to be done next.
@@ -133,6 +137,10 @@ impl StreamRelay {
                 }
             }
         }
+        // What cannot be sent now, the next relay catches up with.
+        let waiting = std::mem::take(&mut self.numbered);
+        let sends = self.senders.iter_mut().zip(&waiting);
+        join_all(sends.map(|(sender, rows)| sender.send(rows))).await;
         self.leases()
     }
 
@@ -160,34 +168,52 @@ impl StreamRelay {
             }
         }
         for index in 0..self.senders.len() {
-            if self.senders[index].is_behind() {
+            if self.senders[index].is_behind() && !self.is_next(index) {
                 let step = self.senders[index].catch_up().await;
                 self.took(index, step).await?;
             }
         }
 
-        let now = self.clock.now();
-        let rows = self
-            .outbox
-            .number(&self.leases(), self.batch_max, now)
-            .await?;
+        self.send_and_number().await
+    }
+
+    /// Whether the rows that were numbered last are what the shard's stream lacks.
+    fn is_next(&self, index: usize) -> bool {
+        let first = self.numbered.get(index).and_then(|rows| rows.first());
+        first.is_some_and(|first| self.senders[index].expects(first))
+    }
+
+    /// Sends what was numbered last, while the database numbers the next.
+    async fn send_and_number(&mut self) -> Result<(), Error> {
+        let leases = self.leases();
+        let waiting = std::mem::take(&mut self.numbered);
+        let sends = self.senders.iter_mut().zip(&waiting);
+        let sends = sends.map(|(sender, rows)| sender.send(rows));
+        let (sent, numbered) = tokio::join!(
+            join_all(sends),
+            self.outbox
+                .number(&leases, self.batch_max, self.clock.now())
+        );
+        // First, whatever became of sending: what is numbered is known, and caught up with.
+        if let Ok(rows) = &numbered {
+            self.raise(rows);
+        }
+        for (index, step) in sent.into_iter().enumerate() {
+            self.took(index, step).await?;
+        }
+        let rows = numbered?;
         if rows.is_empty() {
-            tokio::select! {
-                () = self.outbox.wait(&self.descriptor.stream, WAIT) => {}
-                () = self.cancel.cancelled() => {}
+            if waiting.is_empty() {
+                tokio::select! {
+                    () = self.outbox.wait(&self.descriptor.stream, WAIT) => {}
+                    () = self.cancel.cancelled() => {}
+                }
             }
             return Ok(());
         }
-        self.raise(&rows);
-        let mut by_shard: Vec<Vec<OutboxRow>> = self.senders.iter().map(|_| Vec::new()).collect();
+        self.numbered = self.senders.iter().map(|_| Vec::new()).collect();
         for row in rows {
-            by_shard[usize::from(row.shard)].push(row);
-        }
-        for (index, rows) in by_shard.iter().enumerate() {
-            if !rows.is_empty() {
-                let step = self.senders[index].send(rows).await;
-                self.took(index, step).await?;
-            }
+            self.numbered[usize::from(row.shard)].push(row);
         }
         Ok(())
     }
