@@ -9,12 +9,12 @@ use clap::Args;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::check;
+use crate::check::{self, Extent};
 use crate::fleet::Fleet;
 use crate::history::History;
 use crate::model::Model;
-use crate::settle::settle;
-use crate::site::{Folder, Level, Site, View};
+use crate::settle::{Bound, settle};
+use crate::site::{EMBEDDED, Folder, Level, Log, Site, View};
 use crate::terminal::say;
 use crate::watch::Watch;
 
@@ -98,21 +98,18 @@ impl Proof<'_> {
             .enable_all()
             .build()?;
         let model = Model::of(&self.history)?;
-        let site = Site::prepare(folder.path())?;
+        let site = Site::prepare(folder.path(), EMBEDDED)?;
         runtime.block_on(site.migrate())?;
         // Makes the log, so that there is something to look at from the beginning.
-        runtime.block_on(millstream::connect(&format!(
-            "sqlite:{}",
-            site.log().display()
-        )))?;
-        let view = View::open(&site)?;
+        runtime.block_on(site.connect())?;
+        let view = View::open(&site, Log::embedded(&site)?)?;
 
         let started = Instant::now();
-        let watch = Watch::start(&site)?;
-        let mut fleet = Fleet::start(&site, &self.history, self.pace(model.count))?;
+        let watch = Watch::start(View::open(&site, Log::embedded(&site)?)?);
+        let mut fleet = Fleet::start(&site, &self.history, self.pace(model.count), None)?;
         let ran = self
             .kill(&mut fleet, &watch, &view)
-            .and_then(|()| settle(&view, &mut fleet, &watch, model.count));
+            .and_then(|()| settle(&view, &mut fleet, &watch, model.count, Bound::Still));
         let elapsed = started.elapsed();
         // What was seen first explains what came of it.
         let looks = watch.finish()?;
@@ -123,15 +120,9 @@ impl Proof<'_> {
             elapsed.as_secs_f64()
         ));
 
-        check::outbox(&view.crm, &model)?;
-        runtime.block_on(check::stream(&site, &view, model.count))?;
-        check::tracking(&view, &model)?;
-        check::tables(&view, &model)?;
-        let mut compared = "the model";
-        if let Some(expected) = self.history.expected() {
-            check::export(&view.hr, &expected)?;
-            compared = "the model and expected.csv";
-        }
+        let held = runtime.block_on(check::stream(&site, &view, Extent::Whole))?;
+        ensure!(held == model.count, "the log holds {held} of {} events", model.count);
+        let compared = check::all(&view, &model, &self.history)?;
         let level = Level::read(&view)?;
         ensure!(
             level.is_settled(model.count),

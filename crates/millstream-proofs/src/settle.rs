@@ -15,6 +15,15 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// How long nothing may change before the run counts as stuck: many leases, a busy machine.
 const STUCK_MAX: Duration = Duration::from_secs(60);
 
+/// How long it may take altogether.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bound {
+    /// As long as something moves.
+    Still,
+    /// So long, whether something moves or not.
+    Within(Duration),
+}
+
 /// Waits until all events are settled everywhere and every application has shown that.
 ///
 /// Fails when nothing moves any more, when a process ended by itself, or when the watch saw
@@ -24,7 +33,9 @@ pub(crate) fn settle(
     fleet: &mut Fleet,
     watch: &Watch,
     events: u64,
+    bound: Bound,
 ) -> anyhow::Result<()> {
+    let started = Instant::now();
     let mut known = Level::read(view)?;
     let mut changed = Instant::now();
     while !known.is_settled(events) {
@@ -33,10 +44,13 @@ pub(crate) fn settle(
             // It says what it saw when it is finished.
             return Ok(());
         }
-        if changed.elapsed() > STUCK_MAX {
+        let late = matches!(bound, Bound::Within(most) if started.elapsed() > most);
+        if late || changed.elapsed() > STUCK_MAX {
             bail!(
-                "stuck: nothing has moved for {} s, of {events} events\n{known}\n{}",
-                STUCK_MAX.as_secs(),
+                "stuck: not settled after {:.0} s, nothing has moved for {:.0} s, of {events} \
+                 events\n{known}\n{}",
+                started.elapsed().as_secs_f64(),
+                changed.elapsed().as_secs_f64(),
                 fleet.last_words()
             );
         }

@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use millstream::rusqlite::Transaction;
 use millstream::{App, Event, Transport};
+use millstream_core::log::Log;
 use millstream_testkit::repeating::Repeating;
-use millstream_transport::sqlite;
+use millstream_testkit::wrapped::{Wrapped, Wrapper};
 use serde_json::Value;
 
 use crate::child::pulse::{Pulse, beat};
@@ -18,21 +19,19 @@ type Handled = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 pub(super) async fn run(site: &Site, application: &str, seed: u64) -> anyhow::Result<()> {
     let app = with_handlers(site.app(application)?);
-    let embedded = sqlite::Transport::connect(sqlite::Options::file(site.log())).await?;
-    let log = Arc::new(Repeating::new(
-        embedded.clone(),
-        READS_REPEATING_PERCENT,
-        seed,
-    ));
+    let Transport { log, queue } = site.connect().await?;
+    let log = Wrapped(Through(log));
+    let log = Arc::new(Repeating::new(log, READS_REPEATING_PERCENT, seed));
     let transport = Transport {
         log: log.clone(),
-        queue: Arc::new(embedded),
+        queue,
     };
     let consumer = app.consumer(&transport);
     let handle = consumer.handle();
     let pulse = || Pulse {
         done: handle.status().counts.total(),
         repeated: log.repeated(),
+        ..Pulse::default()
     };
     tokio::select! {
         ended = consumer.run(stop::when_stdin_closes()) => Ok(ended?),
@@ -82,4 +81,14 @@ fn write_down(event: &Event, tx: &Transaction<'_>) -> Handled {
             event.id.as_str(),
         ])?;
     Ok(())
+}
+
+/// Whatever log is configured.
+#[derive(Debug)]
+struct Through(Arc<dyn Log>);
+
+impl Wrapper for Through {
+    fn log(&self) -> &dyn Log {
+        self.0.as_ref()
+    }
 }

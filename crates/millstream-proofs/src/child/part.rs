@@ -25,6 +25,9 @@ enum Role {
         /// Events a second
         #[arg(long)]
         pace: Option<f64>,
+        /// Wait after this many events, until a line on stdin names a higher number
+        #[arg(long)]
+        until: Option<u64>,
     },
     /// Sends CRM's outbox
     Relay,
@@ -49,7 +52,11 @@ pub(crate) fn run(part: Part) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     match part.role {
-        Role::Publisher { history, pace } => publisher::run(&site, &history, pace),
+        Role::Publisher {
+            history,
+            pace,
+            until,
+        } => publisher::run(&site, &history, pace, until),
         Role::Relay => runtime.block_on(relay::run(&site)),
         Role::Consumer { application, seed } => {
             runtime.block_on(consumer::run(&site, &application, seed))

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -27,9 +29,15 @@ const BUSY_MAX: Duration = Duration::from_secs(30);
 /// How often a publisher that has done everything looks whether it may go.
 const IDLE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Lets the history happen, from where the database says that it got to.
-pub(super) fn run(site: &Site, history: &History, pace: Option<f64>) -> anyhow::Result<()> {
-    let stop = stop::when_stdin_closes();
+/// Lets the history happen, from where the database says that it got to, as far as it may.
+pub(super) fn run(
+    site: &Site,
+    history: &History,
+    pace: Option<f64>,
+    until: Option<u64>,
+) -> anyhow::Result<()> {
+    let until = Arc::new(AtomicU64::new(until.unwrap_or(u64::MAX)));
+    let stop = stop::listen(until.clone());
     let mut db = Connection::open(site.database("crm"))?;
     db.busy_timeout(BUSY_MAX)?;
     db.pragma_update(None, "synchronous", "full")?;
@@ -39,10 +47,18 @@ pub(super) fn run(site: &Site, history: &History, pace: Option<f64>) -> anyhow::
     let mut pulse = Pulse::default();
     let mut random = StdRng::seed_from_u64(history.seed.unwrap_or_default() ^ happened);
     while events.peek().is_some() && !stop.is_cancelled() {
+        let left = until
+            .load(Ordering::Relaxed)
+            .saturating_sub(happened + pulse.done);
+        if left == 0 {
+            thread::sleep(IDLE_INTERVAL);
+            continue;
+        }
         let count = match pace {
             Some(_) => random.random_range(1..=EVENTS_MAX),
             None => EVENTS_MAX_UNPACED,
         };
+        let count = count.min(usize::try_from(left).unwrap_or(usize::MAX));
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for happening in events.by_ref().take(count) {
             record(&tx, &happening?)?;

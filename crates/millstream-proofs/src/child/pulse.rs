@@ -11,22 +11,26 @@ pub(crate) struct Pulse {
     pub(crate) done: u64,
     /// Entries that were delivered to it again.
     pub(crate) repeated: u64,
+    /// Streams that it has begun anew.
+    pub(crate) repairs: u64,
 }
 
 impl Pulse {
     /// Says it to the parent.
     pub(super) fn say(self) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        writeln!(out, "{} {}", self.done, self.repeated)?;
+        writeln!(out, "{} {} {}", self.done, self.repeated, self.repairs)?;
         out.flush()
     }
 
     /// Reads what was said.
     pub(crate) fn hear(line: &str) -> Option<Self> {
-        let (done, repeated) = line.split_once(' ')?;
+        let mut numbers = line.split(' ').map(str::parse);
+        let mut next = || numbers.next()?.ok();
         Some(Self {
-            done: done.parse().ok()?,
-            repeated: repeated.parse().ok()?,
+            done: next()?,
+            repeated: next()?,
+            repairs: next()?,
         })
     }
 }

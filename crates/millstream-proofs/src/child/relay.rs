@@ -4,11 +4,19 @@ use crate::site::Site;
 
 pub(super) async fn run(site: &Site) -> anyhow::Result<()> {
     let crm = site.app("crm")?;
-    let transport = millstream::connect(&format!("sqlite:{}", site.log().display())).await?;
+    let transport = site.connect().await?;
     let relay = crm.relay(&transport);
     let handle = relay.handle();
+    let pulse = || {
+        let status = handle.status();
+        Pulse {
+            done: status.sent,
+            repairs: status.repairs,
+            ..Pulse::default()
+        }
+    };
     tokio::select! {
         ended = relay.run(stop::when_stdin_closes()) => Ok(ended?),
-        ended = beat(|| Pulse { done: handle.status().sent, repeated: 0 }) => ended,
+        ended = beat(pulse) => ended,
     }
 }

@@ -1,12 +1,14 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
+use std::io::Write as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::child::Pulse;
 use crate::site::Site;
@@ -30,6 +32,8 @@ pub(crate) struct Member {
     pub(crate) kills_at_work: u64,
     /// What was delivered again, in all lives that are over.
     repeated: u64,
+    /// What it has repaired, in all lives that are over.
+    repairs: u64,
 }
 
 #[derive(Debug)]
@@ -50,11 +54,12 @@ impl Member {
             kills: 0,
             kills_at_work: 0,
             repeated: 0,
+            repairs: 0,
         }
     }
 
-    /// Starts a process. `seed` is another one in each life.
-    pub(crate) fn start(&mut self, seed: Option<u64>) -> anyhow::Result<()> {
+    /// Starts a process with these arguments besides. `seed` is another one in each life.
+    pub(crate) fn start(&mut self, seed: Option<u64>, more: &[OsString]) -> anyhow::Result<()> {
         self.lives += 1;
         let log = self.site.path(&format!("{}.log", self.name));
         let log = File::options().create(true).append(true).open(log)?;
@@ -63,7 +68,8 @@ impl Member {
             .arg("part")
             .arg("--dir")
             .arg(self.site.dir())
-            .args(&self.arguments);
+            .args(&self.arguments)
+            .args(more);
         if let Some(seed) = seed {
             command
                 .arg("--seed")
@@ -104,6 +110,33 @@ impl Member {
         self.repeated + self.pulse().repeated
     }
 
+    /// Streams that it has begun anew, in all of its lives.
+    pub(crate) fn repairs(&self) -> u64 {
+        self.repairs + self.pulse().repairs
+    }
+
+    /// Says something to its process.
+    pub(crate) fn tell(&mut self, what: u64) -> anyhow::Result<()> {
+        let life = self.life.as_mut().context("it was not started")?;
+        let ear = life.child.stdin.as_mut().context("stdin is piped")?;
+        writeln!(ear, "{what}").with_context(|| format!("{} does not listen", self.name))
+    }
+
+    /// Stops its process by SIGSTOP; it holds what it has.
+    pub(crate) fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on by SIGCONT.
+    pub(crate) fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let life = self.life.as_ref().context("it was not started")?;
+        Ok(kill_process(Pid::from_child(&life.child), signal)?)
+    }
+
     /// Fails if its process ended by itself.
     pub(crate) fn must_live(&mut self) -> anyhow::Result<()> {
         let life = self.life.as_mut().context("it was not started")?;
@@ -115,6 +148,11 @@ impl Member {
             );
         }
         Ok(())
+    }
+
+    /// Whether it has a process.
+    pub(crate) fn is_started(&self) -> bool {
+        self.life.is_some()
     }
 
     /// Kills its process by SIGKILL.
@@ -161,6 +199,7 @@ impl Member {
         life.ears.join().ok();
         let pulse = *life.pulse.lock().unwrap_or_else(PoisonError::into_inner);
         self.repeated += pulse.repeated;
+        self.repairs += pulse.repairs;
         pulse
     }
 

@@ -3,4 +3,4 @@
 mod member;
 mod processes;
 
-pub(crate) use processes::Fleet;
+pub(crate) use processes::{FOLLOWERS, Fleet, RELAYS};

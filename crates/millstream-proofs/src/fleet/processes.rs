@@ -8,6 +8,12 @@ use crate::fleet::member::Member;
 use crate::history::History;
 use crate::site::Site;
 
+/// The places of the processes.
+const PUBLISHER: usize = 0;
+pub(crate) const RELAYS: [usize; 2] = [1, 2];
+/// HR's consumers and affiliate's.
+pub(crate) const FOLLOWERS: [usize; 3] = [3, 4, 5];
+
 /// Who is killed: each line is as likely as the others.
 const VICTIMS: [&[usize]; 6] = [&[0], &[1, 2], &[1, 2], &[3, 4], &[3, 4], &[5]];
 
@@ -20,11 +26,19 @@ const AT_WORK_PERCENT: u32 = 80;
 pub(crate) struct Fleet {
     members: Vec<Member>,
     seed: u64,
+    /// How many events may happen; all, if there is no bound.
+    until: Option<u64>,
 }
 
 impl Fleet {
-    /// Starts all of them. `pace` is how many events happen in a second.
-    pub(crate) fn start(site: &Site, history: &History, pace: Option<f64>) -> anyhow::Result<Self> {
+    /// Starts all of them. `pace` is how many events happen in a second, `until` how many may happen
+    /// before [`Self::allow`].
+    pub(crate) fn start(
+        site: &Site,
+        history: &History,
+        pace: Option<f64>,
+        until: Option<u64>,
+    ) -> anyhow::Result<Self> {
         let mut publisher = vec!["publisher".into()];
         publisher.extend(history.arguments());
         if let Some(pace) = pace {
@@ -43,17 +57,26 @@ impl Fleet {
         let mut fleet = Self {
             members,
             seed: history.seed.unwrap_or_default(),
+            until,
         };
-        for member in 0..fleet.members.len() {
-            fleet.launch(member)?;
-        }
+        fleet.start_missing()?;
         Ok(fleet)
     }
 
     fn launch(&mut self, member: usize) -> anyhow::Result<()> {
-        let draws = !matches!(member, 0..=2);
+        let draws = FOLLOWERS.contains(&member);
         let seed = self.seed.wrapping_add(1_000_000 * member as u64);
-        self.members[member].start(draws.then_some(seed))
+        let mut more = Vec::new();
+        if let (PUBLISHER, Some(until)) = (member, self.until) {
+            more = vec!["--until".into(), until.to_string().into()];
+        }
+        self.members[member].start(draws.then_some(seed), &more)
+    }
+
+    /// Lets so many events happen, all in all.
+    pub(crate) fn allow(&mut self, until: u64) -> anyhow::Result<()> {
+        self.until = Some(until);
+        self.members[PUBLISHER].tell(until)
     }
 
     /// Kills one of them by SIGKILL and says which.
@@ -71,19 +94,64 @@ impl Fleet {
         Ok(victim)
     }
 
+    /// Kills those at these places by SIGKILL.
+    pub(crate) fn kill_these(&mut self, places: &[usize]) -> anyhow::Result<()> {
+        places
+            .iter()
+            .try_for_each(|&place| self.members[place].kill())
+    }
+
+    /// Kills all of them by SIGKILL.
+    pub(crate) fn kill_all(&mut self) -> anyhow::Result<()> {
+        self.members.iter_mut().try_for_each(Member::kill)
+    }
+
     /// Starts one again that was killed.
     pub(crate) fn restart(&mut self, victim: usize) -> anyhow::Result<()> {
         self.launch(victim)
     }
 
+    /// Starts all that are not running.
+    pub(crate) fn start_missing(&mut self) -> anyhow::Result<()> {
+        for member in 0..self.members.len() {
+            if !self.members[member].is_started() {
+                self.launch(member)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops the one at this place by SIGSTOP.
+    pub(crate) fn freeze(&self, place: usize) -> anyhow::Result<()> {
+        self.members[place].freeze()
+    }
+
+    /// Lets the one at this place go on.
+    pub(crate) fn thaw(&self, place: usize) -> anyhow::Result<()> {
+        self.members[place].thaw()
+    }
+
+    /// How much the one at this place has done in its present life.
+    pub(crate) fn done(&self, place: usize) -> u64 {
+        self.members[place].pulse().done
+    }
+
     /// Fails if one ended by itself.
     pub(crate) fn must_live(&mut self) -> anyhow::Result<()> {
-        self.members.iter_mut().try_for_each(Member::must_live)
+        let mut started = self.members.iter_mut().filter(|m| m.is_started());
+        started.try_for_each(Member::must_live)
     }
 
     /// Stops all of them as SIGTERM would.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         self.members.iter_mut().try_for_each(Member::stop)
+    }
+
+    /// Stops those at these places as SIGTERM would.
+    pub(crate) fn stop_these(&mut self, places: &[usize]) -> anyhow::Result<()> {
+        places
+            .iter()
+            .try_for_each(|&place| self.members[place].stop())
     }
 
     /// Kills, and those that hit a process that had done something in that life.
@@ -98,6 +166,11 @@ impl Fleet {
     /// Entries that were delivered again.
     pub(crate) fn repeated(&self) -> u64 {
         self.members.iter().map(Member::repeated).sum()
+    }
+
+    /// Streams that were begun anew.
+    pub(crate) fn repairs(&self) -> u64 {
+        self.members.iter().map(Member::repairs).sum()
     }
 
     /// Who was killed how often.

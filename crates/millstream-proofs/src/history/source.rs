@@ -21,7 +21,7 @@ pub(crate) struct History {
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// Stop after this many events
-    #[arg(long)]
+    #[arg(long, visible_alias = "count")]
     pub(crate) limit: Option<usize>,
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use millstream_core::lease::Leases as _;
 
 use crate::memory::fill::fill;
-use crate::site::{Folder, Site};
+use crate::site::{EMBEDDED, Folder, Site};
 use crate::terminal::say;
 
 /// The short backlog.
@@ -52,13 +52,13 @@ struct Measured {
 
 fn measure(events: u64) -> anyhow::Result<Measured> {
     let folder = Folder::new(None)?;
-    let site = Site::prepare(folder.path())?;
+    let site = Site::prepare(folder.path(), EMBEDDED)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         site.migrate().await?;
-        let transport = millstream::connect(&format!("sqlite:{}", site.log().display())).await?;
+        let transport = site.connect().await?;
         let hr = site.app("hr")?.database().identity().await?;
         fill(transport.log.as_ref(), &hr.database, events).await
     })?;

@@ -3,12 +3,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use millstream::rusqlite::Connection;
-use millstream::{App, Config};
+use millstream::{App, Config, Transport};
 use millstream_core::name::AppName;
 use tempfile::TempDir;
 
 /// The stream that CRM publishes to.
 pub(crate) const STREAM: &str = "inter-app-events";
+
+/// Where events travel unless a proof says otherwise: the embedded log in the folder.
+pub(crate) const EMBEDDED: &str = "sqlite:events.db";
 
 /// The applications' own tables, as each of them would have made them.
 const TABLES: [(&str, &str); 3] = [
@@ -60,9 +63,9 @@ impl Site {
         Self { dir: dir.into() }
     }
 
-    /// Makes configuration, databases and tables. Refuses a folder that holds some already: what is
-    /// in it would not be of this run.
-    pub(crate) fn prepare(dir: &Path) -> anyhow::Result<Self> {
+    /// Makes configuration, databases and tables; events travel by the transport at that URL. Refuses
+    /// a folder that holds some already: what is in it would not be of this run.
+    pub(crate) fn prepare(dir: &Path, transport: &str) -> anyhow::Result<Self> {
         let site = Self::at(dir);
         let config = site.path("millstream.toml");
         if config.exists() {
@@ -72,7 +75,8 @@ impl Site {
             );
         }
         fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-        fs::write(&config, include_str!("millstream.toml"))?;
+        let text = include_str!("millstream.toml").replace(EMBEDDED, transport);
+        fs::write(&config, text)?;
         for (name, tables) in TABLES {
             let path = site.database(name);
             Connection::open(&path)
@@ -104,6 +108,11 @@ impl Site {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.path("events.db")
+    }
+
+    /// Connects to the transport, as it is configured.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Transport> {
+        Ok(millstream::connect_to(&self.config()?.transport).await?)
     }
 
     fn config(&self) -> anyhow::Result<Config> {

@@ -17,8 +17,18 @@ pub(crate) struct Level {
     pub(crate) top: Marks,
     /// By shard: the last entry of the log.
     pub(crate) last: Marks,
-    /// By application: its checkpoints, and what it has published of them.
-    pub(crate) followers: BTreeMap<&'static str, (Marks, Marks)>,
+    pub(crate) followers: BTreeMap<&'static str, Follower>,
+}
+
+/// How far an application is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Follower {
+    /// What it has settled.
+    pub(crate) checkpoints: Marks,
+    /// What it has published of that.
+    pub(crate) positions: Marks,
+    /// What CRM knows of it.
+    pub(crate) receipts: Marks,
 }
 
 /// A place in each shard.
@@ -29,10 +39,14 @@ impl Level {
     pub(crate) fn read(view: &View) -> anyhow::Result<Self> {
         let mut followers = BTreeMap::new();
         for (application, db) in view.followers() {
-            let positions = positions(&view.log, application)?;
-            followers.insert(application, (checkpoints(db, "consumer")?, positions));
+            let follower = Follower {
+                receipts: receipts(&view.crm, application)?,
+                positions: view.log.positions(application)?,
+                checkpoints: checkpoints(db, "consumer")?,
+            };
+            followers.insert(application, follower);
         }
-        let last = last(&view.log)?;
+        let last = view.log.last()?;
         let top = checkpoints(&view.crm, "relay")?;
         let (published, unsent) = view.crm.query_row(
             "SELECT count(*), count(*) FILTER (WHERE seq IS NULL) FROM outbox",
@@ -48,15 +62,17 @@ impl Level {
         })
     }
 
-    /// Whether `events` were published, sent, settled by everybody, and shown to be.
+    /// Whether `events` were published, sent, settled by everybody, shown to be and known to be.
     pub(crate) fn is_settled(&self, events: u64) -> bool {
         let numbered: u64 = self.top.values().map(|top| top.low).sum();
         self.published == events
             && self.unsent == 0
             && numbered == events
             && self.last == written(&self.top)
-            && self.followers.values().all(|(checkpoints, positions)| {
-                written(checkpoints) == self.last && *positions == self.last
+            && self.followers.values().all(|follower| {
+                [&follower.checkpoints, &follower.positions, &follower.receipts]
+                    .into_iter()
+                    .all(|marks| written(marks) == self.last)
             })
     }
 }
@@ -77,9 +93,10 @@ impl fmt::Display for Level {
         )?;
         writeln!(f, "numbered:  {}", Shown(&self.top))?;
         write!(f, "in the log: {}", Shown(&self.last))?;
-        for (application, (checkpoints, positions)) in &self.followers {
-            write!(f, "\n{application} settled:   {}", Shown(checkpoints))?;
-            write!(f, "\n{application} published: {}", Shown(positions))?;
+        for (application, follower) in &self.followers {
+            write!(f, "\n{application} settled:   {}", Shown(&follower.checkpoints))?;
+            write!(f, "\n{application} published: {}", Shown(&follower.positions))?;
+            write!(f, "\n{application} confirmed: {}", Shown(&follower.receipts))?;
         }
         Ok(())
     }
@@ -102,26 +119,15 @@ pub(crate) fn checkpoints(db: &Connection, role: &str) -> anyhow::Result<Marks> 
     marks(db, sql, role)
 }
 
-/// What an application has published of its checkpoints.
-pub(crate) fn positions(log: &Connection, application: &str) -> anyhow::Result<Marks> {
-    let sql = format!(
-        "SELECT {SHARD}, p.high, p.low FROM positions p JOIN streams s ON s.id = p.stream_id
-         WHERE s.kind = 'owned' AND p.group_name = ?1"
-    );
-    marks(log, &sql, application)
+/// What CRM knows of an application: the receipts that it has taken in.
+fn receipts(crm: &Connection, application: &str) -> anyhow::Result<Marks> {
+    let sql = "SELECT shard, settled_generation, settled_seq FROM millstream_subscribers
+               WHERE subscriber = ?1";
+    marks(crm, sql, application)
 }
 
-/// The last entries of the shards.
-pub(crate) fn last(log: &Connection) -> anyhow::Result<Marks> {
-    let sql =
-        format!("SELECT {SHARD}, s.high, s.low FROM streams s WHERE s.kind = ?1 AND s.high > 0");
-    marks(log, &sql, "owned")
-}
-
-/// The number at the end of a key such as `inter-app-events:{crm:3}`.
-const SHARD: &str = "CAST(rtrim(substr(s.key, instr(s.key, '{crm:') + 5), '}') AS INTEGER)";
-
-fn marks(db: &Connection, sql: &str, value: &str) -> anyhow::Result<Marks> {
+/// Shards with a place in each.
+pub(super) fn marks(db: &Connection, sql: &str, value: &str) -> anyhow::Result<Marks> {
     let mut statement = db.prepare_cached(sql)?;
     let marks = statement.query_map([value], |row| {
         Ok((

@@ -3,8 +3,10 @@
 
 mod folder;
 pub(crate) mod level;
+mod log;
 mod view;
 
-pub(crate) use folder::{Folder, STREAM, Site};
+pub(crate) use folder::{EMBEDDED, Folder, STREAM, Site};
 pub(crate) use level::Level;
+pub(crate) use log::{Log, shards};
 pub(crate) use view::{View, rows, unsigned};

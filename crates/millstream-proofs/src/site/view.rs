@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use millstream::rusqlite::types::Value;
 use millstream::rusqlite::{Connection, OpenFlags, Row};
 
-use crate::site::Site;
+use crate::site::{Log, Site};
 
 /// How long a look waits for a database that another process is just opening or checkpointing.
 const BUSY_MAX: Duration = Duration::from_secs(10);
@@ -16,17 +16,17 @@ pub(crate) struct View {
     pub(crate) crm: Connection,
     pub(crate) hr: Connection,
     pub(crate) affiliate: Connection,
-    pub(crate) log: Connection,
+    pub(crate) log: Log,
 }
 
 impl View {
-    /// Opens all of them; the log must have been made.
-    pub(crate) fn open(site: &Site) -> anyhow::Result<Self> {
+    /// Opens the databases of a site, beside its log.
+    pub(crate) fn open(site: &Site, log: Log) -> anyhow::Result<Self> {
         Ok(Self {
             crm: open(&site.database("crm"))?,
             hr: open(&site.database("hr"))?,
             affiliate: open(&site.database("affiliate"))?,
-            log: open(&site.log())?,
+            log,
         })
     }
 
@@ -36,7 +36,7 @@ impl View {
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<Connection> {
+pub(super) fn open(path: &Path) -> anyhow::Result<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .with_context(|| format!("cannot open {}", path.display()))?;
     db.busy_timeout(BUSY_MAX)?;

@@ -1,9 +1,10 @@
 use millstream_core::entry::{Entry, EntryId, Fields};
-use millstream_core::error::{Error, ErrorKind};
-use millstream_core::limits::{ACKNOWLEDGMENTS_MAX, ENTRY_FIELDS_MAX};
+use millstream_core::error::Error;
+use millstream_core::limits::ACKNOWLEDGMENTS_MAX;
 use millstream_core::log::ReadLimit;
 use millstream_core::name::AppName;
 
+use super::append::check_fields;
 use super::connect::Transport;
 use super::describe::about;
 use super::key::Key;
@@ -18,12 +19,7 @@ pub(super) async fn acknowledge(
     fields: &Fields,
 ) -> Result<(), Error> {
     let key = Key::acknowledgments(owner);
-    if fields.is_empty() || fields.len() > ENTRY_FIELDS_MAX {
-        let count = fields.len();
-        let text =
-            format!("a message for {key} has {count} fields, Redis takes 1 to {ENTRY_FIELDS_MAX}");
-        return Err(Error::new(ErrorKind::Invalid, text));
-    }
+    check_fields(format_args!("a message for {key}"), fields)?;
     let answer = ACKNOWLEDGE
         .run(&transport.router, key.as_str(), |command| {
             command.arg(ACKNOWLEDGMENTS_MAX);

@@ -1,7 +1,8 @@
 use millstream_core::entry::{EntryId, Fields};
-use millstream_core::error::{Error, ErrorKind};
+use millstream_core::error::Error;
 use millstream_core::name::StreamName;
 
+use super::append::check_fields;
 use super::connect::Transport;
 use super::key::Key;
 use super::reply;
@@ -12,10 +13,7 @@ pub(super) async fn add(
     fields: &Fields,
 ) -> Result<EntryId, Error> {
     let key = Key::shared(stream);
-    if fields.is_empty() {
-        let text = format!("an entry for {key} has no fields, Redis takes 1 or more");
-        return Err(Error::new(ErrorKind::Invalid, text));
-    }
+    check_fields(format_args!("an entry for {key}"), fields)?;
     let mut command = redis::cmd("XADD");
     command.arg(key.as_str()).arg("*");
     for (name, value) in fields.iter() {

@@ -1,6 +1,8 @@
+use std::fmt;
+
 use redis::{Cmd, Value};
 
-use millstream_core::entry::{Entry, EntryId, Shard};
+use millstream_core::entry::{Entry, EntryId, Fields, Shard};
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::limits::ENTRY_FIELDS_MAX;
 use millstream_core::log::Appended;
@@ -49,12 +51,7 @@ pub(super) fn check(key: &Key, below: EntryId, entries: &[Entry]) -> Result<(), 
         if *id <= below {
             return invalid(format!("cannot append {id} to {key} after {below}"));
         }
-        if fields.is_empty() || fields.len() > ENTRY_FIELDS_MAX {
-            let count = fields.len();
-            return invalid(format!(
-                "entry {id} for {key} has {count} fields, Redis takes 1 to {ENTRY_FIELDS_MAX}"
-            ));
-        }
+        check_fields(format_args!("entry {id} for {key}"), fields)?;
         below = *id;
         arguments += 2 + 2 * fields.len();
         bytes += fields.byte_len();
@@ -66,6 +63,16 @@ pub(super) fn check(key: &Key, below: EntryId, entries: &[Entry]) -> Result<(), 
         ));
     }
     Ok(())
+}
+
+/// Makes sure that an entry has fields, and not more than a script can unpack.
+pub(super) fn check_fields(entry: impl fmt::Display, fields: &Fields) -> Result<(), Error> {
+    let count = fields.len();
+    if (1..=ENTRY_FIELDS_MAX).contains(&count) {
+        return Ok(());
+    }
+    let text = format!("{entry} has {count} fields, it may have 1 to {ENTRY_FIELDS_MAX}");
+    Err(Error::new(ErrorKind::Invalid, text))
 }
 
 /// Adds each entry as the scripts take it: id, number of arguments, names and values.

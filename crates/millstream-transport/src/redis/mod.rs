@@ -24,10 +24,6 @@
 //! | `inter-app-events` | a shared stream |
 //! | `acknowledgments:{crm}` | messages to an owner of streams, a stream |
 //! | `millstream:publishers` | descriptors, a hash with a field `inter-app-events crm` for each |
-//!
-//! # What differs from the embedded log
-//!
-//! - An entry has at least one field.
 
 mod ack;
 mod acknowledge;

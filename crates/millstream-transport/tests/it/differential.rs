@@ -42,7 +42,7 @@ const REACHED: &[(&str, &[&str])] = &[
     ("trim_shared", &["nothing", "something"]),
 ];
 
-fn check_reached(report: &Report) {
+pub(crate) fn check_reached(report: &Report) {
     for (operation, answers) in REACHED {
         for answer in *answers {
             let kind = (*operation, *answer);

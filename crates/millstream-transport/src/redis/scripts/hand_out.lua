@@ -24,14 +24,16 @@ if not delivered then
     return redis.error_reply('NOGROUP No such group')
 end
 
-if delivered == '18446744073709551615-18446744073709551615' then
+local full = count_max == 0 or (bytes > 0 and bytes >= bytes_max)
+if full then
     return {}
 end
+-- Above the largest id there is nothing, and no range to ask for.
+local ended = delivered == '18446744073709551615-18446744073709551615'
 
 -- The smallest pages at first, since an entry may be large.
 local count, page, from = 0, 1, '(' .. delivered
-local full = bytes > 0 and bytes >= bytes_max
-while not full and count < count_max do
+while not full and not ended and count < count_max do
     local entries = redis.call('XRANGE', key, from, '+', 'COUNT', math.min(page, count_max - count))
     for _, entry in ipairs(entries) do
         if full then
@@ -44,16 +46,16 @@ while not full and count < count_max do
         from = '(' .. entry[1]
         full = bytes >= bytes_max
     end
-    if #entries < page then
-        break
-    end
+    ended = #entries < page
     page = math.min(page * 4, 256)
 end
-if count == 0 then
+
+-- Even if there is nothing: it makes the consumer known.
+local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', math.max(count, 1),
+    'STREAMS', key, '>')
+if not reply then
     return {}
 end
-
-local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', key, '>')
 local handed_out = reply[1][2]
 
 -- Where entries were trimmed before they were handed out, the server's count of what the group has read

@@ -1,3 +1,4 @@
 //! Redis and Valkey: real servers, one for each test.
 
+mod differential;
 mod place;
