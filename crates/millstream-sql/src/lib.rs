@@ -6,12 +6,15 @@
 //! | file | holds |
 //! |---|---|
 //! | `database.rs` | the type that implements the contracts of `millstream-core` |
-//! | `migrate.rs`, `schema.sql` | our tables |
+//! | `migrate.rs`, `schema.sql`, `schema_2.sql` | our tables, a script for each version |
 //! | `leases.rs` | heartbeats, shard rows, epochs, checkpoints |
 //! | `apply.rs` | the transaction that settles a batch |
 //! | `write.rs` | statements for the application's tables |
 //! | `inbox.rs`, `dead_letters.rs` | what was settled, what was parked |
+//! | `dedupe.rs` | what was here before, where the checkpoint cannot tell |
 //! | `outbox.rs`, `publish.rs` | what is to be sent |
+//! | `subscribers.rs` | who follows what was sent, and how far |
+//! | `prune.rs`, `generation.rs` | what of it may go, what must be sent again |
 //! | `tables.rs` | what the application's tables look like |
 
 pub mod identifier;

@@ -19,19 +19,17 @@ CREATE TABLE ~millstream_subscribers (
 -- What subscribers have taken over, but not processed: as their last receipts say.
 CREATE TABLE ~millstream_exceptions (
   stream     TEXT NOT NULL,
-  subscriber TEXT NOT NULL,
   shard      INTEGER NOT NULL,
   generation INTEGER NOT NULL,
   seq        INTEGER NOT NULL,
+  subscriber TEXT NOT NULL,
   outcome    TEXT NOT NULL,
   attempts   INTEGER NOT NULL,
   reason     TEXT NOT NULL,
-  PRIMARY KEY (stream, subscriber, shard, generation, seq)
+  PRIMARY KEY (stream, shard, generation, seq, subscriber)
 ) WITHOUT ROWID;
 
 CREATE INDEX ~millstream_exceptions_outcome ON ~millstream_exceptions (outcome);
-CREATE INDEX ~millstream_exceptions_event
-  ON ~millstream_exceptions (stream, shard, generation, seq);
 
 -- The last row of each shard that was pruned. May be of an older generation than the shard.
 CREATE TABLE ~millstream_pruned (
@@ -42,6 +40,8 @@ CREATE TABLE ~millstream_pruned (
   event_id   TEXT NOT NULL, -- the row after it names it
   PRIMARY KEY (stream, shard)
 ) WITHOUT ROWID;
+
+CREATE INDEX ~dead_letters_event ON ~dead_letters (event_id);
 
 DROP TRIGGER ~outbox_insert;
 DROP TRIGGER ~outbox_update;
@@ -146,7 +146,8 @@ UNION ALL
   WHERE d.outcome IN ('retrying', 'blocked')
 UNION ALL
   -- Outgoing, and settled by a subscriber: how it ended there, its own view says. The few subscribers
-  -- come first (CROSS JOIN keeps the order), then the rows between two of their marks.
+  -- come first (CROSS JOIN keeps the order), then the rows between two of their marks: a plus keeps
+  -- SQLite from comparing as NUMERIC, for which it would use but the first column of the index.
   SELECT
     o.event_id, u.subscriber, o.stream, o.event_type, o.tenant_id, o.entity_id,
     a.value,
@@ -160,8 +161,8 @@ UNION ALL
   CROSS JOIN ~outbox o
   WHERE a.name = 'application' AND u.subscriber <> a.value
     AND o.stream = u.stream AND o.shard = u.shard AND o.seq IS NOT NULL
-    AND (o.generation, o.seq) > (u.base_generation, u.base_seq)
-    AND (o.generation, o.seq) <= (u.settled_generation, u.settled_seq)
+    AND (o.generation, o.seq) > (+u.base_generation, +u.base_seq)
+    AND (o.generation, o.seq) <= (+u.settled_generation, +u.settled_seq)
     AND (instr(',' || o.target_application || ',', ',*,')
       OR instr(',' || o.target_application || ',', ',' || u.subscriber || ','))
     AND NOT EXISTS (
@@ -217,8 +218,8 @@ UNION ALL
   CROSS JOIN ~outbox o
   WHERE a.name = 'application' AND u.subscriber <> a.value
     AND o.stream = u.stream AND o.shard = u.shard AND o.seq IS NOT NULL
-    AND (o.generation, o.seq) > (u.base_generation, u.base_seq)
-    AND (o.generation, o.seq) > (u.settled_generation, u.settled_seq)
+    AND (o.generation, o.seq) > (+u.settled_generation, +u.settled_seq)
+    AND (+o.generation, +o.seq) > (u.base_generation, u.base_seq)
     AND (instr(',' || o.target_application || ',', ',*,')
       OR instr(',' || o.target_application || ',', ',' || u.subscriber || ','))
 UNION ALL
@@ -236,8 +237,8 @@ UNION ALL
   CROSS JOIN ~outbox o
   WHERE a.name = 'application' AND u.subscriber <> a.value AND u.omitted > 0
     AND o.stream = u.stream AND o.shard = u.shard AND o.seq IS NOT NULL
-    AND (o.generation, o.seq) > (u.base_generation, u.base_seq)
-    AND (o.generation, o.seq) <= (u.settled_generation, u.settled_seq)
+    AND (o.generation, o.seq) > (+u.base_generation, +u.base_seq)
+    AND (o.generation, o.seq) <= (+u.settled_generation, +u.settled_seq)
     AND (instr(',' || o.target_application || ',', ',*,')
       OR instr(',' || o.target_application || ',', ',' || u.subscriber || ','))
     AND NOT EXISTS (

@@ -3,8 +3,10 @@
 mod affinity;
 mod clauses;
 mod deferred;
+mod effort;
 mod foreign;
 mod handlers;
+mod migrated;
 mod mortal;
 mod outage;
 mod reaching;

@@ -24,7 +24,8 @@ pub(crate) struct File {
 }
 
 impl File {
-    fn new(prefix: &str) -> Self {
+    /// An empty file, for tables whose names begin so.
+    pub(crate) fn new(prefix: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = Self {
             path: Mutex::new(folder.path().join("hr.db")),

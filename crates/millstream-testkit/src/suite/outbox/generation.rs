@@ -96,8 +96,8 @@ pub async fn a_new_generation_sends_again_what_was_not_settled<S: Site>() {
     }
 }
 
-/// One above the highest of all shards, and above the first in any case: a database that was
-/// restored to its beginning knows of none.
+/// One above the highest of all shards and of what others have seen, and above the first in any
+/// case: a database that was restored to its beginning knows of none.
 pub async fn generations_rise_over_all_shards<S: Site>() {
     let site = S::make("").await;
     let outbox = site.connect().await;
@@ -119,6 +119,13 @@ pub async fn generations_rise_over_all_shards<S: Site>() {
         begin(&outbox, &mut held, &nothing).await,
         EntryId::new(5, 0)
     );
+    for (above, expected) in [(0, 6), (6, 7), (5, 8), (40, 41)] {
+        let begun = outbox.begin_generation(&held, &nothing, above).await;
+        for (top, checkpoint) in held.iter_mut().zip(begun.unwrap()) {
+            assert_eq!(checkpoint.at, EntryId::new(expected, 0), "above {above}");
+            top.checkpoint = checkpoint;
+        }
+    }
     assert_eq!(outbox.unsent(&stream("events")).await.unwrap(), 1);
 }
 

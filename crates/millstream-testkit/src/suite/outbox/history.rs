@@ -92,9 +92,10 @@ impl History {
         }
     }
 
-    pub(super) fn begin(&mut self, settled: &[EntryId]) {
-        let highest = self.tops.iter().map(|top| top.high).max();
-        let begin = EntryId::new(highest.expect("there are shards").max(1) + 1, 0);
+    pub(super) fn begin(&mut self, settled: &[EntryId], above: u64) {
+        let generations = self.tops.iter().map(|top| top.high);
+        let highest = generations.chain([above, 1]).max();
+        let begin = EntryId::new(highest.expect("there is one") + 1, 0);
         self.tops = [begin; SHARDS as usize];
         for row in &mut self.rows {
             if let Some(at) = row.at.take_if(|at| *at > settled[usize::from(row.shard)]) {

@@ -26,7 +26,8 @@ enum Act {
     /// its events are no further, and how many more.
     Receipt(usize, bool, Vec<(u64, u8, u64)>),
     Unsubscribe(usize),
-    Begin(Vec<u64>),
+    /// Of each shard how far it is settled, and which generation others have seen.
+    Begin(Vec<u64>, u64),
     TakeOver,
 }
 
@@ -49,7 +50,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         4 => (who.clone(), prop::bool::weighted(0.9), told)
             .prop_map(|(who, right, told)| Act::Receipt(who, right, told)),
         1 => who.prop_map(Act::Unsubscribe),
-        1 => prop::collection::vec(0..5u64, shards).prop_map(Act::Begin),
+        1 => (prop::collection::vec(0..5u64, shards), 0..5u64)
+            .prop_map(|(settled, above)| Act::Begin(settled, above)),
         1 => Just(Act::TakeOver),
     ];
     prop::collection::vec(act, 1..20)
@@ -127,15 +129,16 @@ async fn run<S: Site>(
             let expected = history.subscribers.remove(name).is_some();
             prop_assert_eq!(removed.unwrap(), expected);
         }
-        Act::Begin(low) => {
+        Act::Begin(low, above) => {
             let settled: Vec<_> = history
                 .tops
                 .iter()
                 .zip(low)
                 .map(|(top, low)| below(*top, *low))
                 .collect();
-            let begun = outbox.begin_generation(held, &settled, 0).await.unwrap();
-            history.begin(&settled);
+            let begun = outbox.begin_generation(held, &settled, *above).await;
+            let begun = begun.unwrap();
+            history.begin(&settled, *above);
             let begun: Vec<_> = begun.iter().map(|checkpoint| checkpoint.at).collect();
             prop_assert_eq!(begun, history.tops);
         }

@@ -1,0 +1,147 @@
+//! Databases that an earlier version has made.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use millstream_core::clock::Timestamp;
+use millstream_core::entry::{EntryId, Shard};
+use millstream_core::lease::{Feed, Lease, Leases, Role};
+use millstream_core::outbox::Outbox;
+use millstream_core::store::{DeadLetterQuery, Store};
+use millstream_sql::identifier::Prefix;
+use millstream_sql::sqlite::{Migration, TABLES_VERSION, migrate, pending};
+use millstream_testkit::suite::Site;
+use millstream_testkit::{app, instance, shard, stream};
+
+use super::File;
+
+/// What a program with tables of version 1 may have left: three events of which two are numbered, and
+/// three that arrived, of which one is dead.
+const ROWS_1: &str = r#"
+    INSERT INTO sync_millstream_meta VALUES
+      ('version', '1'), ('database', 'd1'), ('application', 'hr'), ('stream', 'events');
+    INSERT INTO sync_millstream_instances VALUES ('old', 'relay', 7);
+    INSERT INTO sync_outbox (event_id, event_type, tenant_id, entity_id, event_data)
+      VALUES ('e1', 'user.updated', 'acme', '7', '{"n":1}'),
+             ('e2', 'user.updated', 'acme', '7', '{"n":2}'),
+             ('e3', 'user.updated', 'acme', '7', '{"n":3}');
+    UPDATE sync_outbox SET shard = 0, generation = 1, seq = id WHERE id < 3;
+    INSERT INTO sync_millstream_shards VALUES
+      (1, 'relay', 'events', 'hr', 0, 4, 'old', 1, 2, 'e2'),
+      (2, 'consumer', 'events', 'crm', 0, 3, 'old', 1, 3, 'in-3');
+    INSERT INTO sync_millstream_inbox VALUES
+      (2, 1, 1, 'in-1', 'user.created', NULL, 'acme', '7', 'applied', '2026-01-01T00:00:00Z', 5, 6),
+      (2, 1, 2, 'in-2', 'user.created', NULL, 'acme', '8', 'dead', '2026-01-01T00:00:00Z', 5, 6),
+      (2, 1, 3, 'in-3', 'user.created', NULL, 'acme', '9', 'skipped', '2026-01-01T00:00:00Z', 5, 6);
+    INSERT INTO sync_dead_letters VALUES
+      (1, 2, 1, 2, 'in-2', 'user.created', 'crm', 'acme', '8', 'dead', 'no', 1, x'00', 6);"#;
+
+/// A file of version 1 with these rows, before and after it was migrated.
+async fn migrated() -> (File, Vec<String>) {
+    let site = File::new("sync_");
+    let prefix = Prefix::new("sync_").unwrap();
+    let scripts = pending(&site.open(), &prefix).unwrap();
+    site.execute(&scripts[0]).await.unwrap();
+    site.execute(ROWS_1).await.unwrap();
+    let before = kept(&site).await;
+
+    let mut db = site.open();
+    assert_eq!(pending(&db, &prefix).unwrap(), scripts[1..]);
+    let done = migrate(&mut db, &app("hr"), &prefix, None).unwrap();
+    let (from, to) = (1, TABLES_VERSION);
+    assert_eq!(done, Migration { from, to });
+    assert!(pending(&db, &prefix).unwrap().is_empty());
+    (site, before)
+}
+
+/// Everything of version 1.
+async fn kept(site: &File) -> Vec<String> {
+    let mut kept = Vec::new();
+    for query in [
+        "SELECT name, value FROM sync_millstream_meta WHERE name <> 'version' ORDER BY name",
+        "SELECT * FROM sync_millstream_instances",
+        "SELECT * FROM sync_millstream_shards ORDER BY id",
+        "SELECT * FROM sync_millstream_inbox ORDER BY shard, generation, seq",
+        "SELECT * FROM sync_millstream_keys",
+        "SELECT * FROM sync_dead_letters ORDER BY id",
+        "SELECT id, event_id, stream, event_type, tenant_id, entity_id, event_data,
+                target_application, partition_key, version, published_by, metadata, occurred_at,
+                entity_version, shard, generation, seq
+         FROM sync_outbox ORDER BY id",
+        "SELECT * FROM sync_event_tracking ORDER BY event_id, application",
+    ] {
+        kept.extend(site.rows(query).await);
+    }
+    kept
+}
+
+#[tokio::test]
+async fn nothing_of_version_1_is_lost() {
+    let (site, before) = migrated().await;
+    assert_eq!(kept(&site).await, before);
+
+    let hr = site.connect().await;
+    assert_eq!(hr.identity().await.unwrap().database.as_str(), "d1");
+    let (exceptions, count) = hr.exceptions(&shard(0), 9).await.unwrap();
+    assert_eq!((exceptions[0].at, count), (EntryId::new(1, 2), 1));
+    let query = DeadLetterQuery {
+        limit: 9,
+        ..DeadLetterQuery::default()
+    };
+    assert_eq!(hr.dead_letters(&query).await.unwrap().len(), 1);
+}
+
+fn own() -> Shard {
+    Shard {
+        stream: stream("events"),
+        owner: app("hr"),
+        number: 0,
+    }
+}
+
+async fn held(outbox: &impl Leases) -> Vec<Lease> {
+    let rows = outbox.leases(Role::Relay).await.unwrap();
+    assert_eq!(rows[0].feed, Feed::Owned(own()));
+    let acquired = outbox.acquire(&instance("new"), Role::Relay, &rows).await;
+    acquired.unwrap().unwrap()
+}
+
+/// Nobody knows when they were numbered, so they count as new, and are kept as long as new ones.
+#[tokio::test]
+async fn numbers_of_version_1_are_as_old_as_the_migration() {
+    let now = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        i64::try_from(now.as_millis()).unwrap()
+    };
+    let before = now();
+    let (site, _) = migrated().await;
+    let after = now();
+    let outbox = site.connect().await;
+    let mut held = held(&outbox).await;
+
+    // SQLite's clock goes by milliseconds too, but rounds.
+    let early = Timestamp::from_millis(before - 1);
+    let end = EntryId::new(9, 9);
+    let pruned = outbox.prune(&held[0], end, early, 9).await.unwrap();
+    assert_eq!(pruned, EntryId::ZERO);
+    let rows = outbox.number(&held, 9, early).await.unwrap();
+    assert_eq!(rows[0].at, EntryId::new(1, 3));
+    assert_eq!(rows[0].prev.as_deref(), Some(&b"e2"[..]));
+    held[0].checkpoint = outbox.checkpoint(&held[0]).await.unwrap().unwrap();
+
+    let late = Timestamp::from_millis(after + 2);
+    let pruned = outbox.prune(&held[0], end, late, 9).await.unwrap();
+    assert_eq!(pruned, EntryId::new(1, 3));
+    assert_eq!(site.rows("SELECT * FROM sync_outbox").await, [""; 0]);
+}
+
+/// And no program of version 1 works on it any more, nor one of today before it is done.
+#[tokio::test]
+async fn a_file_of_version_1_is_not_used_as_it_is() {
+    let site = File::new("sync_");
+    let prefix = Prefix::new("sync_").unwrap();
+    let scripts = pending(&site.open(), &prefix).unwrap();
+    site.execute(&scripts[0]).await.unwrap();
+    site.execute(ROWS_1).await.unwrap();
+    let error = site.connect().await.identity().await.unwrap_err();
+    assert!(error.to_string().contains("millstream migrate"), "{error}");
+}
