@@ -15,3 +15,5 @@ mod sharing;
 mod site;
 mod stopping;
 mod streams;
+#[cfg(feature = "redis")]
+mod transport;
