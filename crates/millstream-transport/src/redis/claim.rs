@@ -29,16 +29,17 @@ pub(super) async fn claim(
     limit: ReadLimit,
 ) -> Result<Claimed, Error> {
     let key = Key::shared(stream);
-    let Some(from) = next_id(after).filter(|_| limit.count > 0) else {
+    if limit.count == 0 {
         return Ok(Claimed::default());
-    };
+    }
+    let from = next_id(after).map(|id| id.to_string()).unwrap_or_default();
     let answer = CLAIM
         .run(&transport.router, key.as_str(), |command| {
             command
                 .arg(member.group.as_str())
                 .arg(member.consumer.as_str())
                 .arg(idle_min.as_millis().min(i64::MAX as u128).to_string())
-                .arg(from.to_string())
+                .arg(&from)
                 .arg(limit.count)
                 .arg(limit.bytes)
                 .arg(STEPS_MAX);

@@ -50,12 +50,13 @@ while not full and not ended and count < count_max do
     page = math.min(page * 4, 256)
 end
 
--- Even if there is nothing: it makes the consumer known.
-local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', math.max(count, 1),
-    'STREAMS', key, '>')
-if not reply then
+if count == 0 then
+    -- Redis 7.0 makes a consumer known only when it hands something out, later servers at once.
+    redis.call('XGROUP', 'CREATECONSUMER', key, group, consumer)
     return {}
 end
+
+local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', key, '>')
 local handed_out = reply[1][2]
 
 -- Where entries were trimmed before they were handed out, the server's count of what the group has read

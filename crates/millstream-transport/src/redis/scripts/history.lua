@@ -6,10 +6,14 @@
 local key, group, consumer, after = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local count_max, bytes_max = tonumber(ARGV[4]), tonumber(ARGV[5])
 local entries, gone, bytes = {}, {}, 0
-while true do
+-- As XREADGROUP does.
+redis.call('XGROUP', 'CREATECONSUMER', key, group, consumer)
+local ended = after == '18446744073709551615-18446744073709551615'
+while not ended and #entries + #gone < count_max and not (#entries > 0 and bytes >= bytes_max) do
     local page = math.min(count_max - #entries - #gone, tonumber(ARGV[6]))
     local pending = redis.call('XPENDING', key, group, '(' .. after, '+', page, consumer)
-    for _, about in ipairs(pending) do
+    ended = #pending < page
+    for number, about in ipairs(pending) do
         after = about[1]
         local found = redis.call('XRANGE', key, after, after)
         if #found == 0 then
@@ -21,14 +25,14 @@ while true do
                 bytes = bytes + #part
             end
             if bytes >= bytes_max then
-                return {entries, gone, after}
+                ended = ended and number == #pending
+                break
             end
         end
     end
-    if #pending < page then
-        return {entries, gone, false}
-    end
-    if #entries + #gone >= count_max then
-        return {entries, gone, after}
-    end
 end
+if not ended then
+    local more = redis.call('XPENDING', key, group, '(' .. after, '+', 1, consumer)
+    ended = #more == 0
+end
+return {entries, gone, not ended and after}
