@@ -1,5 +1,8 @@
 //! Transports that are given the same random operations answer alike.
 
+#[cfg(feature = "redis")]
+mod servers;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
