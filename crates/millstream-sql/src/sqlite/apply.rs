@@ -14,7 +14,7 @@ use millstream_core::store::{Applied, Batch};
 use millstream_core::wire::SOURCE_DEFAULT;
 
 use crate::sqlite::database::{Options, while_doing};
-use crate::sqlite::dedupe::{Dedupe, Identity};
+use crate::sqlite::dedupe::{Dedupe, Found, Identity};
 use crate::sqlite::handler::{Handler, Lent};
 use crate::sqlite::leases::{compare_and_set, immediate};
 use crate::sqlite::write::write;
@@ -132,16 +132,19 @@ fn attempt(
         .map_err(Failure::Whole)?;
 
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
-    let repeated = dedupe
-        .repeated(&tx, &options.prefix, shard, &batch.deliveries)
+    let found = dedupe
+        .look(&tx, &options.prefix, shard, &batch.deliveries)
         .map_err(|error| Failure::Whole(bookkeeping(error)))?;
     let mut settling =
         Settling::begin(&tx, options, lease, dedupe, lent).map_err(Failure::Whole)?;
     let items: Vec<Item<'_>> = batch
         .deliveries
         .iter()
-        .zip(repeated)
-        .map(|(delivery, repeated)| Item { delivery, repeated })
+        .zip(&found)
+        .map(|(delivery, found)| Item {
+            delivery,
+            repeated: *found == Found::Repeated,
+        })
         .collect();
     match search {
         Search::None => {
@@ -157,7 +160,7 @@ fn attempt(
     }
 
     let endings = settling.endings;
-    let mut applied = record(&tx, options, lease, shard, batch, &endings)
+    let mut applied = record(&tx, options, lease, shard, batch, &found, &endings)
         .map_err(|error| Failure::Whole(bookkeeping(error)))?;
     tx.commit().map_err(|error| match failed(error) {
         error if error.kind().is_of_one_event() => Failure::Commit(error),
@@ -186,12 +189,14 @@ fn record(
     lease: &Lease,
     shard: i64,
     batch: &Batch,
+    found: &[Found],
     endings: &[Ending],
 ) -> Result<Applied, Error> {
     let shared = matches!(lease.feed, Feed::Shared(_));
     let mut inbox = inbox::Insert::prepare(tx, &options.prefix, shard, shared, batch.applied_at)?;
     let mut applied = Applied::default();
-    for (delivery, ending) in batch.deliveries.iter().zip(endings) {
+    for ((delivery, found), ending) in batch.deliveries.iter().zip(found).zip(endings) {
+        let twin = found.twin();
         let outcome = match ending {
             Ending::Repeated => {
                 if let Feed::Owned(from) = &lease.feed {
@@ -204,6 +209,7 @@ fn record(
             Ending::Parked(outcome, reason) => {
                 let parked = dead_letters::Parked {
                     delivery,
+                    twin,
                     outcome: *outcome,
                     reason,
                 };
@@ -211,7 +217,7 @@ fn record(
                 *outcome
             }
         };
-        inbox.insert(delivery, outcome)?;
+        inbox.insert(delivery, twin, outcome)?;
         applied.counts.add(outcome);
     }
     Ok(applied)

@@ -13,6 +13,7 @@ use millstream_core::wire::SOURCE_DEFAULT;
 
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
+use crate::sqlite::dedupe::Twin;
 use crate::sqlite::inbox::{source, tenant};
 use crate::sqlite::leases::{feed, number};
 use crate::sqlite::subscribers::exception;
@@ -20,6 +21,7 @@ use crate::sqlite::subscribers::exception;
 /// A delivery to be kept, with the reason.
 pub(super) struct Parked<'a> {
     pub(super) delivery: &'a Delivery,
+    pub(super) twin: Twin,
     pub(super) outcome: Outcome,
     pub(super) reason: &'a Reason,
 }
@@ -47,15 +49,16 @@ impl Parked<'_> {
         let attempts = i32::from(self.outcome != Outcome::Blocked);
         tx.prepare_cached(&prefix.sql(
             "INSERT INTO ~dead_letters
-               (shard, generation, seq, event_id, event_type, source_application, tenant_id,
-                partition_key, outcome, reason, attempts, raw, parked_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+               (shard, generation, seq, twin, event_id, event_type, source_application,
+                tenant_id, partition_key, outcome, reason, attempts, raw, parked_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         ))
         .and_then(|mut insert| {
             insert.execute(params![
                 shard,
                 delivery.entry.high.cast_signed(),
                 delivery.entry.low.cast_signed(),
+                self.twin.0,
                 delivery.event_id().map(EventId::as_str),
                 event_type,
                 source,

@@ -1,9 +1,10 @@
 //! Which deliveries were here before, where the checkpoint cannot tell.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use rusqlite::Transaction;
+use rusqlite::{Row, Transaction};
 
+use millstream_core::blob;
 use millstream_core::delivery::{Content, Delivery};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::Error;
@@ -12,7 +13,7 @@ use millstream_core::name::{EventId, TenantId};
 
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
-use crate::sqlite::inbox::tenant;
+use crate::sqlite::inbox::{source, tenant};
 
 /// How repeats are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(super) enum Dedupe<'a> {
     /// By event id, since a new generation brings again what an older one may have brought. A parked
     /// event counts as well: it is here, and waits.
     Generation(&'a Shard),
-    /// By entry and by event id. A parked event does not count: it may be published again because it
+    /// By event id, and by entry id and event. A parked event does not count: it may be published again because it
     /// is dead.
     Shared,
 }
@@ -58,20 +59,51 @@ impl<'a> Dedupe<'a> {
         matches!(self, Self::Generation(_))
     }
 
-    /// Which deliveries need not be applied, by what was committed before.
-    pub(super) fn repeated(
+    /// What was committed before says about each delivery.
+    pub(super) fn look(
         self,
         tx: &Transaction<'_>,
         prefix: &Prefix,
         row: i64,
         deliveries: &[Delivery],
-    ) -> Result<Vec<bool>, Error> {
+    ) -> Result<Vec<Found>, Error> {
         let failed = while_doing("look into the inbox");
         match self {
-            Self::Checkpoint => Ok(vec![false; deliveries.len()]),
+            Self::Checkpoint => Ok(vec![Found::New(Twin::FIRST); deliveries.len()]),
             Self::Generation(shard) => again(tx, prefix, shard, deliveries).map_err(failed),
             Self::Shared => shared(tx, prefix, row, deliveries).map_err(failed),
         }
+    }
+}
+
+/// What a look into the inbox says about a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It need not be applied.
+    Repeated,
+    /// It was not here.
+    New(Twin),
+}
+
+impl Found {
+    pub(super) fn twin(self) -> Twin {
+        match self {
+            Self::New(twin) => twin,
+            Self::Repeated => Twin::FIRST,
+        }
+    }
+}
+
+/// The how-manieth event under its entry id it is. A server that failed over may give an id of the
+/// shared stream again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Twin(pub(super) i64);
+
+impl Twin {
+    const FIRST: Self = Self(0);
+
+    fn next(self) -> Self {
+        Self(self.0 + 1)
     }
 }
 
@@ -85,7 +117,7 @@ fn again(
     prefix: &Prefix,
     shard: &Shard,
     deliveries: &[Delivery],
-) -> rusqlite::Result<Vec<bool>> {
+) -> rusqlite::Result<Vec<Found>> {
     let mut query = tx.prepare_cached(&prefix.sql(
         "SELECT EXISTS (
            SELECT 1 FROM ~millstream_inbox i JOIN ~millstream_shards s ON s.id = i.shard
@@ -93,32 +125,40 @@ fn again(
              AND s.role = ?3 AND s.stream = ?4 AND s.source = ?5)",
     ))?;
     let (stream, source) = (shard.stream.as_str(), shard.owner.as_str());
+    let mut look = |delivery: &Delivery| match delivery.event_id() {
+        Some(id) if is_of_later_generation(delivery) => {
+            let tenant = tenant(delivery).map(TenantId::as_str);
+            let role = Role::Consumer.as_str();
+            query.query_row((id.as_str(), tenant, role, stream, source), |row| {
+                row.get(0)
+            })
+        }
+        _ => Ok(false),
+    };
+    let found = |repeated| match repeated {
+        true => Found::Repeated,
+        false => Found::New(Twin::FIRST),
+    };
     deliveries
         .iter()
-        .map(|delivery| match delivery.event_id() {
-            Some(id) if is_of_later_generation(delivery) => {
-                let tenant = tenant(delivery).map(TenantId::as_str);
-                let role = Role::Consumer.as_str();
-                query.query_row((id.as_str(), tenant, role, stream, source), |row| {
-                    row.get(0)
-                })
-            }
-            _ => Ok(false),
-        })
+        .map(|delivery| look(delivery).map(found))
         .collect()
 }
 
-/// Those of the shared stream whose entry is in the inbox, or stands earlier among them, or whose
-/// event was processed.
+/// Those of the shared stream that are in the inbox as they are, or stand earlier among them, or whose
+/// event was processed. An entry id that was here with another event says nothing.
 fn shared(
     tx: &Transaction<'_>,
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
-) -> rusqlite::Result<Vec<bool>> {
+) -> rusqlite::Result<Vec<Found>> {
     let mut by_entry = tx.prepare_cached(&prefix.sql(
-        "SELECT EXISTS (SELECT 1 FROM ~millstream_inbox
-                        WHERE shard = ?1 AND generation = ?2 AND seq = ?3)",
+        "SELECT i.twin, i.event_id, i.source_application, i.tenant_id, d.raw
+         FROM ~millstream_inbox i LEFT JOIN ~dead_letters d
+           ON d.shard = i.shard AND d.generation = i.generation AND d.seq = i.seq
+             AND d.twin = i.twin
+         WHERE i.shard = ?1 AND i.generation = ?2 AND i.seq = ?3 ORDER BY i.twin",
     ))?;
     let mut by_event = tx.prepare_cached(&prefix.sql(
         "SELECT EXISTS (SELECT 1 FROM ~millstream_inbox
@@ -127,19 +167,59 @@ fn shared(
                           AND outcome IN ('applied', 'superseded', 'skipped'))",
     ))?;
 
-    let mut repeated = Vec::with_capacity(deliveries.len());
-    let mut entries = HashSet::new();
-    for delivery in deliveries {
+    let mut found: Vec<Found> = Vec::with_capacity(deliveries.len());
+    let mut firsts = HashMap::new();
+    for (index, delivery) in deliveries.iter().enumerate() {
         let EntryId { high, low } = delivery.entry;
-        let entry = (row, high.cast_signed(), low.cast_signed());
-        let mut known =
-            !entries.insert(delivery.entry) || by_entry.query_row(entry, |row| row.get(0))?;
+        let mut twin = Twin::FIRST;
+        let mut known = false;
+        let mut rows = by_entry.query((row, high.cast_signed(), low.cast_signed()))?;
+        while let Some(row) = rows.next()? {
+            twin = Twin(row.get(0)?).next();
+            known |= is_in(row, delivery)?;
+        }
+        let first = *firsts.entry(delivery.entry).or_insert(index);
+        for (earlier, found) in deliveries[first..index].iter().zip(&found[first..]) {
+            if earlier.entry == delivery.entry {
+                known |= is_same(earlier, delivery);
+                twin = twin.max(found.twin().next());
+            }
+        }
         if let (false, Content::Event { event, .. }) = (known, &delivery.content) {
             let (id, source) = (event.id.as_str(), event.source.as_str());
             let identity = (id, row, source, event.tenant.as_str());
             known = by_event.query_row(identity, |row| row.get(0))?;
         }
-        repeated.push(known);
+        found.push(match known {
+            true => Found::Repeated,
+            false => Found::New(twin),
+        });
     }
-    Ok(repeated)
+    Ok(found)
+}
+
+/// Whether two deliveries of one entry id are of one event.
+fn is_same(one: &Delivery, other: &Delivery) -> bool {
+    match (&one.content, &other.content) {
+        (Content::Event { event: one, .. }, Content::Event { event: other, .. }) => {
+            one.id == other.id && one.source == other.source && one.tenant == other.tenant
+        }
+        (Content::Undecodable(_), Content::Undecodable(_)) => one.raw == other.raw,
+        _ => false,
+    }
+}
+
+/// Whether a row of the inbox, with the raw fields if it is parked, is of the event of a delivery.
+fn is_in(row: &Row<'_>, delivery: &Delivery) -> rusqlite::Result<bool> {
+    let id: Option<String> = row.get(1)?;
+    let from: Option<String> = row.get(2)?;
+    let of: Option<String> = row.get(3)?;
+    let raw: Option<Vec<u8>> = row.get(4)?;
+    let same = id.as_deref() == delivery.event_id().map(EventId::as_str)
+        && from.as_deref() == source(delivery)
+        && of.as_deref() == tenant(delivery).map(TenantId::as_str);
+    Ok(match &delivery.content {
+        Content::Event { .. } => same,
+        Content::Undecodable(_) => same && raw.is_none_or(|raw| raw == blob::encode(&delivery.raw)),
+    })
 }

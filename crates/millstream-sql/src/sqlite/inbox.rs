@@ -7,6 +7,7 @@ use millstream_core::name::TenantId;
 
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
+use crate::sqlite::dedupe::Twin;
 
 /// The statement that writes inbox rows of one feed.
 pub(super) struct Insert<'tx> {
@@ -27,9 +28,9 @@ impl<'tx> Insert<'tx> {
         let statement = tx
             .prepare_cached(&prefix.sql(
                 "INSERT INTO ~millstream_inbox
-                   (shard, generation, seq, event_id, event_type, source_application, tenant_id,
-                    entity_id, outcome, published_at, received_at, applied_at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   (shard, generation, seq, twin, event_id, event_type, source_application,
+                    tenant_id, entity_id, outcome, published_at, received_at, applied_at)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ))
             .map_err(while_doing("write the inbox"))?;
         Ok(Self {
@@ -40,7 +41,12 @@ impl<'tx> Insert<'tx> {
         })
     }
 
-    pub(super) fn insert(&mut self, delivery: &Delivery, outcome: Outcome) -> Result<(), Error> {
+    pub(super) fn insert(
+        &mut self,
+        delivery: &Delivery,
+        twin: Twin,
+        outcome: Outcome,
+    ) -> Result<(), Error> {
         let source = if self.shared { source(delivery) } else { None };
         let (event_type, tenant, entity, published_at) = match &delivery.content {
             Content::Event { event, .. } => (
@@ -61,6 +67,7 @@ impl<'tx> Insert<'tx> {
                 self.shard,
                 delivery.entry.high.cast_signed(),
                 delivery.entry.low.cast_signed(),
+                twin.0,
                 delivery.event_id().map(|id| id.as_str()),
                 event_type,
                 source,

@@ -1,5 +1,5 @@
--- Version 2: who follows the streams and how far they are, what of the outbox was pruned, and outgoing
--- rows of event_tracking that know of receipts.
+-- Version 2: who follows the streams and how far they are, what of the outbox was pruned, outgoing
+-- rows of event_tracking that know of receipts, and two events under one entry id.
 
 CREATE TABLE ~millstream_subscribers (
   stream             TEXT NOT NULL,
@@ -47,6 +47,62 @@ DROP TRIGGER ~outbox_insert;
 DROP TRIGGER ~outbox_update;
 DROP TRIGGER ~outbox_delete;
 DROP VIEW ~event_tracking;
+
+-- A server that failed over may give an entry id of the shared stream again, to another event, which
+-- gets a row of its own: twin 1. 0 otherwise.
+CREATE TABLE ~millstream_inbox_2 (
+  shard              INTEGER NOT NULL,
+  generation         INTEGER NOT NULL,
+  seq                INTEGER NOT NULL,
+  twin               INTEGER NOT NULL,
+  event_id           TEXT,
+  event_type         TEXT,
+  source_application TEXT, -- null where the shard's source is meant
+  tenant_id          TEXT,
+  entity_id          TEXT,
+  outcome            TEXT NOT NULL,
+  published_at       TEXT,
+  received_at        INTEGER NOT NULL,
+  applied_at         INTEGER NOT NULL,
+  PRIMARY KEY (shard, generation, seq, twin)
+) WITHOUT ROWID;
+INSERT INTO ~millstream_inbox_2
+  SELECT shard, generation, seq, 0, event_id, event_type, source_application, tenant_id, entity_id,
+         outcome, published_at, received_at, applied_at
+  FROM ~millstream_inbox;
+DROP TABLE ~millstream_inbox;
+ALTER TABLE ~millstream_inbox_2 RENAME TO ~millstream_inbox;
+CREATE INDEX ~millstream_inbox_event ON ~millstream_inbox (event_id);
+CREATE INDEX ~millstream_inbox_entity ON ~millstream_inbox (tenant_id, entity_id);
+
+CREATE TABLE ~dead_letters_2 (
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+  shard              INTEGER NOT NULL,
+  generation         INTEGER NOT NULL,
+  seq                INTEGER NOT NULL,
+  twin               INTEGER NOT NULL,
+  event_id           TEXT,
+  event_type         TEXT,
+  source_application TEXT,
+  tenant_id          TEXT,
+  partition_key      TEXT,
+  outcome            TEXT NOT NULL,
+  reason             TEXT NOT NULL,
+  attempts           INTEGER NOT NULL,
+  raw                BLOB NOT NULL,
+  parked_at          INTEGER NOT NULL,
+  UNIQUE (shard, generation, seq, twin)
+);
+-- The number of one that is gone is not given again.
+INSERT INTO sqlite_sequence (name, seq)
+  SELECT '~dead_letters_2', seq FROM sqlite_sequence WHERE name = '~dead_letters';
+INSERT INTO ~dead_letters_2
+  SELECT id, shard, generation, seq, 0, event_id, event_type, source_application, tenant_id,
+         partition_key, outcome, reason, attempts, raw, parked_at
+  FROM ~dead_letters;
+DROP TABLE ~dead_letters;
+ALTER TABLE ~dead_letters_2 RENAME TO ~dead_letters;
+CREATE INDEX ~dead_letters_key ON ~dead_letters (source_application, tenant_id, partition_key);
 
 -- When a row was numbered, in milliseconds. Of those that are, nobody knows: they count as new.
 ALTER TABLE ~outbox ADD COLUMN numbered_at INTEGER;
@@ -125,7 +181,7 @@ UNION ALL
     NULL
   FROM ~dead_letters d
   JOIN ~millstream_inbox i
-    ON i.shard = d.shard AND i.generation = d.generation AND i.seq = d.seq
+    ON i.shard = d.shard AND i.generation = d.generation AND i.seq = d.seq AND i.twin = d.twin
   JOIN ~millstream_shards s ON s.id = d.shard
   JOIN ~millstream_meta a ON a.name = 'application'
   WHERE d.outcome = 'dead'
@@ -140,7 +196,7 @@ UNION ALL
     NULL
   FROM ~dead_letters d
   JOIN ~millstream_inbox i
-    ON i.shard = d.shard AND i.generation = d.generation AND i.seq = d.seq
+    ON i.shard = d.shard AND i.generation = d.generation AND i.seq = d.seq AND i.twin = d.twin
   JOIN ~millstream_shards s ON s.id = d.shard
   JOIN ~millstream_meta a ON a.name = 'application'
   WHERE d.outcome IN ('retrying', 'blocked')

@@ -93,6 +93,8 @@ macro_rules! store_suite {
             a_lost_shared_stream_is_fenced
             a_key_of_the_shared_stream_blocks_by_source
             equal_ids_of_two_tenants_are_two_events
+            another_event_under_the_same_entry_id_is_applied
+            another_dead_event_under_the_same_entry_id_is_kept
             a_new_generation_applies_nothing_twice
             the_first_generation_goes_by_the_checkpoint
             a_batch_across_generations_applies_nothing_twice

@@ -55,6 +55,52 @@ pub async fn an_entry_twice_in_a_batch_is_applied_once<S: Site>() {
     assert_eq!(site.rows("SELECT balance FROM accounts").await, ["105"]);
 }
 
+/// A server that failed over may give an entry id again. What it says then is another event, in one
+/// batch with the first or later, and is found again as well as the first.
+pub async fn another_event_under_the_same_entry_id_is_applied<S: Site>() {
+    let (site, mut source, mut consumer) = ready::<S>().await;
+    let opened = source.send(&event("account.opened", "acme", "7", r#"{"balance":100}"#));
+    consumer.settle(&[opened.clone()]).await;
+    let mut entries = source.send_all([
+        &event("account.credited", "acme", "7", CREDIT),
+        &event("account.credited", "acme", "7", r#"{"amount":20}"#),
+        &event("account.credited", "acme", "7", r#"{"amount":300}"#),
+    ]);
+    for entry in &mut entries[..2] {
+        entry.id = opened.id;
+    }
+    assert_eq!(consumer.settle(&entries[..1]).await, "1 applied");
+    assert_eq!(consumer.settle(&entries).await, "2 applied, 1 repeated");
+    entries[2].id = opened.id;
+    entries.push(opened);
+    assert_eq!(consumer.settle(&entries).await, "4 repeated");
+    assert_eq!(site.rows("SELECT balance FROM accounts").await, ["425"]);
+    let tracked = "SELECT count(*), count(DISTINCT event_id) FROM event_tracking";
+    assert_eq!(site.rows(tracked).await, ["4|4"]);
+}
+
+/// Also where the events cannot be applied: each is kept, once.
+pub async fn another_dead_event_under_the_same_entry_id_is_kept<S: Site>() {
+    let (site, mut source, mut consumer) = ready::<S>().await;
+    let dead = event("person.set", "acme", "7", r#"{"age":"old"}"#);
+    let mut entries = vec![
+        source.send(&event("person.set", "acme", "8", "{}")),
+        source.send(&dead),
+        source.send_broken(None),
+        source.send_broken(Some(("acme", "9"))),
+    ];
+    for entry in &mut entries {
+        entry.id = EntryId::new(1_700_000_000_000, 0);
+    }
+    assert_eq!(consumer.settle(&entries[..2]).await, "1 applied, 1 dead");
+    assert_eq!(consumer.settle(&entries).await, "2 dead, 2 repeated");
+    assert_eq!(consumer.settle(&entries).await, "4 repeated");
+    let letters = "SELECT count(*), count(DISTINCT raw) FROM dead_letters";
+    assert_eq!(site.rows(letters).await, ["3|3"]);
+    let tracked = "SELECT status, count(*) FROM event_tracking GROUP BY status ORDER BY status";
+    assert_eq!(site.rows(tracked).await, ["failed|3", "processed|1"]);
+}
+
 /// Ids are only unique within their source.
 pub async fn the_same_id_of_another_source_is_another_event<S: Site>() {
     let (site, mut source, mut consumer) = ready::<S>().await;
