@@ -36,6 +36,9 @@ pub struct Bounds {
     pub floor: EntryId,
     /// The last event that was numbered.
     pub top: Checkpoint,
+    /// Events of older generations up to here are not in the current one: every subscriber had settled
+    /// them when it began.
+    pub left_behind: EntryId,
 }
 
 /// An application that is registered as a follower.
@@ -120,6 +123,7 @@ impl Descriptor {
                     floor: text(&bounds.floor),
                     top: text(&bounds.top.at),
                     event: bounds.top.event_id.as_ref().map(EventId::to_string),
+                    left: (bounds.left_behind != EntryId::ZERO).then(|| text(&bounds.left_behind)),
                 })
                 .collect(),
             subscribers: self
@@ -151,6 +155,12 @@ impl Descriptor {
                     at: id(&bounds.top)?,
                     event_id: bounds.event.as_ref().map(EventId::new).transpose()?,
                 },
+                left_behind: bounds
+                    .left
+                    .as_ref()
+                    .map(id)
+                    .transpose()?
+                    .unwrap_or_default(),
             })
         });
         let subscribers = form.subscribers.iter().map(|subscriber| {
@@ -218,6 +228,8 @@ struct BoundsForm {
     floor: String,
     top: String,
     event: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -247,6 +259,7 @@ mod tests {
                         at: EntryId::new(3, u64::MAX),
                         event_id: EventId::new("e").ok(),
                     },
+                    left_behind: EntryId::new(2, 5),
                 },
                 Bounds::default(),
             ],
@@ -275,7 +288,7 @@ mod tests {
     fn the_stored_form_is_stable() {
         assert_eq!(
             descriptor().to_json(),
-            r#"{"stream":"events","owner":"crm","database":"d\"1","shards":2,"generation":3,"count":9,"bounds":[{"floor":"3-7","top":"3-18446744073709551615","event":"e"},{"floor":"0-0","top":"0-0","event":null}],"subscribers":[{"application":"hr","database":"d2","base":["0-0","0-0"],"settled":["3-7","0-0"]}]}"#
+            r#"{"stream":"events","owner":"crm","database":"d\"1","shards":2,"generation":3,"count":9,"bounds":[{"floor":"3-7","top":"3-18446744073709551615","event":"e","left":"2-5"},{"floor":"0-0","top":"0-0","event":null}],"subscribers":[{"application":"hr","database":"d2","base":["0-0","0-0"],"settled":["3-7","0-0"]}]}"#
         );
         let plain = br#"{"stream":"s","owner":"crm","database":"d","shards":1,"generation":1,"later":true}"#;
         assert_eq!(Descriptor::from_json(plain).unwrap().bounds, []);

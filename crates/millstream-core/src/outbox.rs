@@ -143,6 +143,14 @@ pub trait Outbox: Leases {
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
     async fn pruned(&self, stream: &StreamName) -> Result<Vec<EntryId>, Error>;
 
+    /// The last number of an older generation in each shard of the stream, in their order, whether its
+    /// row was pruned or not: what is at or below it is not in the current generation.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn left_behind(&self, tops: &[Lease]) -> Result<Vec<EntryId>, Error>;
+
     /// Begins a new generation of all shards, in one transaction: rows above `settled`, given for each
     /// shard, lose their numbers and will get new ones, from seq 1 on; subscribers count as having
     /// settled everything before it. The generation is above all of this database, and above `above`:

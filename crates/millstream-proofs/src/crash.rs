@@ -121,7 +121,11 @@ impl Proof<'_> {
         ));
 
         let held = runtime.block_on(check::stream(&site, &view, Extent::Whole))?;
-        ensure!(held == model.count, "the log holds {held} of {} events", model.count);
+        ensure!(
+            held == model.count,
+            "the log holds {held} of {} events",
+            model.count
+        );
         let compared = check::all(&view, &model, &self.history)?;
         let level = Level::read(&view)?;
         ensure!(

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
 
-use crate::site::{Log, View};
 use crate::site::level::{Marks, checkpoints};
+use crate::site::{Log, View};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(1);

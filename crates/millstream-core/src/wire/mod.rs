@@ -23,7 +23,7 @@ mod tests;
 pub use decode::decode;
 pub use encode::{encode_owned, encode_shared};
 pub use shared::SOURCE_DEFAULT;
-pub use target::is_for;
+pub use target::{is_for, is_of};
 
 /// The version of the wire that this program writes, and the newest that it reads.
 pub const VERSION: &str = "1";

@@ -1,6 +1,6 @@
-//! Whether an entry is for an application, before it is decoded.
+//! Whether an entry is for an application, and whether its owner wrote it, before it is decoded.
 
-use crate::entry::Entry;
+use crate::entry::{Entry, Shard};
 use crate::limits::{NAME_BYTES_MAX, TARGETS_MAX};
 use crate::name::AppName;
 use crate::wire::field;
@@ -21,6 +21,18 @@ pub fn is_for(entry: &Entry, app: &AppName) -> bool {
         }
     }
     false
+}
+
+/// Whether an entry was written by a relay of the shard's owner, as far as can be told: it says so, and
+/// that its place is the one where it stands. Anybody who may write to the stream can put others there.
+pub fn is_of(shard: &Shard, entry: &Entry) -> bool {
+    let has = |name: &str, value: &str| {
+        let found = entry.fields.get(name);
+        found.is_some_and(|found| found == value.as_bytes())
+    };
+    has(field::SOURCE, shard.owner.as_str())
+        && has(field::GENERATION, &entry.id.high.to_string())
+        && has(field::SEQ, &entry.id.low.to_string())
 }
 
 /// Whether [`AppName::new`] would accept it. `*` is no name either.

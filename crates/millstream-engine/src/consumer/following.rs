@@ -79,11 +79,23 @@ impl Follower<'_> {
         }
         // Of a shard that it has read before, it notices by itself what is gone.
         let late = places().position(|(place, &at)| {
-            at == EntryId::ZERO && place.base != EntryId::ZERO && !self.from_oldest
+            at == EntryId::ZERO && place.base.low > 0 && !self.from_oldest
+        });
+        let late = late.or_else(|| {
+            let mut shards = descriptor.bounds.iter().zip(&checkpoints);
+            let is_late = |(bounds, at): (&Bounds, &EntryId)| {
+                *at == EntryId::ZERO && bounds.left_behind > *at && !self.from_oldest
+            };
+            shards.position(is_late)
         });
         if let Some(shard) = late {
             return Stance::Late {
-                base: known.shards[shard].base,
+                base: known.shards[shard].base.max(
+                    descriptor
+                        .bounds
+                        .get(shard)
+                        .map_or(EntryId::ZERO, |bounds| bounds.left_behind),
+                ),
                 shard: u16::try_from(shard).unwrap_or(u16::MAX),
             };
         }

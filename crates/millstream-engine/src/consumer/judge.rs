@@ -135,19 +135,28 @@ pub(super) enum Break {
     Fork { after: EntryId, found: EntryId },
     #[error("entry {found} is of a generation that is not announced yet")]
     Unannounced { found: EntryId },
+    #[error("entry {found} is not the owner's: somebody else writes to this stream")]
+    Foreign { found: EntryId },
 }
 
-/// Checks that an entry of an owned stream is the one after `last`, in the generation that is
-/// announced or the one of `last`.
-pub(super) fn follows(last: &Checkpoint, next: &Judged, generation: u64) -> Result<(), Break> {
+/// Checks that an entry of an owned stream is the one after `last`, in the generation of `last` or the
+/// `generation` that is announced, which begins with what older ones held above `left_behind`.
+pub(super) fn follows(
+    last: &Checkpoint,
+    next: &Judged,
+    generation: u64,
+    left_behind: EntryId,
+) -> Result<(), Break> {
     let (after, found) = (last.at, next.at.at);
     let first = last.at == EntryId::ZERO;
-    if !first && found.high > after.high {
-        // Whatever the generation before held above `after` is sent again in this one.
-        return match (found.high <= generation, found.low) {
-            (true, 1) => Ok(()),
-            (true, _) => Err(Break::Gap { after, found }),
-            (false, _) => Err(Break::Unannounced { found }),
+    if found.high > generation.max(after.high) {
+        return Err(Break::Unannounced { found });
+    }
+    if found.high > after.high && !first {
+        return if found.low == 1 && after >= left_behind {
+            Ok(())
+        } else {
+            Err(Break::Gap { after, found })
         };
     }
     if found.low != after.low + 1 || !(first || found.high == after.high) {
@@ -181,8 +190,15 @@ mod tests {
     #[test]
     fn only_the_next_entry_behind_the_same_event_follows() {
         let start = Checkpoint::default();
+        let follows = |last: &Checkpoint, next: &Judged, generation| {
+            super::follows(last, next, generation, EntryId::ZERO)
+        };
         assert_eq!(follows(&start, &judged(1, 1, ""), 1), Ok(()));
         assert_eq!(follows(&start, &judged(2, 1, ""), 2), Ok(()));
+        assert!(matches!(
+            follows(&start, &judged(2, 1, ""), 1),
+            Err(Break::Unannounced { .. })
+        ));
         let gap = |last: &Checkpoint, high, low, generation| {
             let found = follows(last, &judged(high, low, "a"), generation);
             matches!(found, Err(Break::Gap { .. }))
@@ -201,7 +217,16 @@ mod tests {
     #[test]
     fn a_new_generation_begins_with_its_first_entry_once_it_is_announced() {
         let last = checkpoint(EntryId::new(1, 7), "a");
+        let follows = |last: &Checkpoint, next: &Judged, generation| {
+            super::follows(last, next, generation, EntryId::new(1, 7))
+        };
         assert_eq!(follows(&last, &judged(2, 1, ""), 2), Ok(()));
+        // Restored to before what the generation left out.
+        let restored = checkpoint(EntryId::new(1, 6), "z");
+        assert!(matches!(
+            follows(&restored, &judged(2, 1, ""), 2),
+            Err(Break::Gap { .. })
+        ));
         assert!(matches!(
             follows(&last, &judged(2, 2, ""), 2),
             Err(Break::Gap { .. })

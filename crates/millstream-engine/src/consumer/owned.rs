@@ -13,6 +13,7 @@ use tracing::{debug, error, warn};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::lease::{Checkpoint, Feed, Lease};
 use millstream_core::log::{Log, ReadLimit};
+use millstream_core::wire;
 
 use crate::backoff::pause;
 use crate::consumer::following::Announced;
@@ -217,7 +218,10 @@ impl Reader {
                 self.handle.resume(&feed);
             }
 
-            let generation = self.announced.borrow().generation;
+            let (generation, left_behind) = {
+                let announced = self.announced.borrow();
+                (announced.generation, announced.bounds.left_behind)
+            };
             let mut chunk = Vec::with_capacity(entries.len());
             let mut broken = None;
             for entry in entries {
@@ -225,8 +229,12 @@ impl Reader {
                 if entry.id <= last.at {
                     continue;
                 }
+                if !wire::is_of(&self.shard, &entry) {
+                    broken = Some(Break::Foreign { found: entry.id });
+                    break;
+                }
                 let judged = self.judge.judge(&feed, entry);
-                if let Err(reason) = follows(&last, &judged, generation) {
+                if let Err(reason) = follows(&last, &judged, generation, left_behind) {
                     broken = Some(reason);
                     break;
                 }
@@ -298,13 +306,21 @@ impl Reader {
 
     async fn stall(&mut self, feed: &Feed, reason: &Break, last: EntryId) {
         match reason {
-            Break::Gap { .. } => {
+            Break::Gap { .. } | Break::Foreign { .. } => {
                 self.ask(last).await;
                 self.set_stalled(feed, State::Stalled(reason.to_string()));
             }
             Break::Fork { .. } => self.set_stalled(feed, State::Forked(reason.to_string())),
-            // Its announcement is on its way.
-            Break::Unannounced { .. } => {}
+            // Its announcement is on its way, usually.
+            Break::Unannounced { .. } => match self.missing.since {
+                Some((since, after)) if after == last => {
+                    if since.elapsed() >= ANSWER_MAX {
+                        self.ask(last).await;
+                        self.set_stalled(feed, State::Stalled(reason.to_string()));
+                    }
+                }
+                _ => self.missing.since = Some((Instant::now(), last)),
+            },
         }
     }
 

@@ -61,7 +61,8 @@ pub enum Error {
     /// A new subscriber would lack events that are gone.
     #[error(
         "{stream} of {publisher} goes back to {base} in shard {shard} only: what came before is gone. \
-         Fill the tables first, or follow from what there is"
+         Fill the tables first, or follow from what there is. Until then its registration holds what the \
+         publisher keeps"
     )]
     Late {
         /// The application that owns the stream.
@@ -382,6 +383,12 @@ impl Running {
                 held_by,
                 database: self.database.clone(),
             }),
+            Stance::Late { .. } if self.follows_somebody() => {
+                // What runs goes on; the next start refuses.
+                let (stream, publisher) = (&descriptor.stream, &descriptor.owner);
+                error!(%stream, %publisher, "not followed: its beginning is gone");
+                Ok(Vec::new())
+            }
             Stance::Late { base, shard } => Err(Error::Late {
                 publisher: descriptor.owner.clone(),
                 stream: descriptor.stream.clone(),
@@ -389,6 +396,10 @@ impl Running {
                 base,
             }),
         }
+    }
+
+    fn follows_somebody(&self) -> bool {
+        self.held.keys().any(|feed| matches!(feed, Feed::Owned(_)))
     }
 
     /// Asks to be registered, now and then, until it shows.

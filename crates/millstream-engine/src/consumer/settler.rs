@@ -31,6 +31,11 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 /// An idle feed reports again after this long: what it said before may have been lost.
 const REPORT_AGAIN: Duration = Duration::from_secs(5);
 
+/// Bytes of all exceptions in one receipt, and of one without its reason, about. Receipts are kept by
+/// the transport even when it is full.
+const EXCEPTIONS_BYTES_MAX: usize = 8 * 1024;
+const EXCEPTION_BYTES: usize = 80;
+
 /// How long a checkpoint may lag that moved over passed-over entries only.
 const PASSED_OVER_MAX: Duration = Duration::from_secs(1);
 
@@ -138,7 +143,7 @@ impl Settler {
             self.pace.observe(count, applied.took);
             let dead = applied.counts.get(Outcome::Dead);
             let blocked = applied.counts.get(Outcome::Blocked);
-            if dead + blocked > 0 {
+            if dead + blocked + applied.repeated > 0 {
                 self.exceptions = None;
             }
             if dead > 0 {
@@ -152,6 +157,9 @@ impl Settler {
                 status.counts.merge(&applied.counts);
                 status.repeated += applied.repeated;
             });
+        } else {
+            // Our own commit, of which nothing else is known.
+            self.exceptions = None;
         }
         self.handle
             .update_feed(&self.lease.feed, |feed| feed.at = self.committed.at);
@@ -322,6 +330,14 @@ impl Settler {
             None => self.store.exceptions(shard, EXCEPTIONS_MAX).await?,
         };
         self.exceptions = Some((exceptions.clone(), total));
+        let mut bytes = 0;
+        let exceptions: Vec<Exception> = exceptions
+            .into_iter()
+            .take_while(|exception| {
+                bytes += exception.reason.len() + EXCEPTION_BYTES;
+                bytes <= EXCEPTIONS_BYTES_MAX
+            })
+            .collect();
         let omitted = total.saturating_sub(exceptions.len() as u64);
         let receipt = Receipt {
             shard: shard.number,

@@ -208,21 +208,22 @@ impl Worker {
         settler: &mut Settler,
         limit: ReadLimit,
     ) -> Result<Option<Vec<Entry>>, Stop> {
+        let mut after = EntryId::ZERO;
         loop {
             let queue = settler.transport.queue.clone();
-            let claimed = queue
-                .claim(
-                    &self.stream,
-                    &settler.member,
-                    Duration::ZERO,
-                    EntryId::ZERO,
-                    limit,
-                )
-                .await;
+            let claim = queue.claim(&self.stream, &settler.member, Duration::ZERO, after, limit);
+            let claimed = claim.await;
             match claimed {
                 Ok(claimed) => {
                     self.report_gone(&claimed);
-                    return Ok((!claimed.entries.is_empty()).then_some(claimed.entries));
+                    match claimed.next {
+                        // All that was looked at is gone; what comes after may not be.
+                        Some(next) if claimed.entries.is_empty() => after = next,
+                        _ => {
+                            let some = !claimed.entries.is_empty();
+                            return Ok(some.then_some(claimed.entries));
+                        }
+                    }
                 }
                 Err(error) => self.wait_out(settler, &error).await?,
             }

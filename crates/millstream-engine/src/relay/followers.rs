@@ -44,6 +44,8 @@ pub(super) enum Heard {
 pub(super) enum Rejection {
     #[error("it comes from another database than the registered one")]
     Database,
+    #[error("it wants to take over, and has settled what this database never numbered")]
+    Ahead,
     #[error("its application is not registered")]
     Unknown,
     #[error("there is no such shard")]
@@ -134,24 +136,26 @@ impl Followers {
         tops: &[Checkpoint],
     ) -> Heard {
         let checkpoint = |shard: usize| checkpoints.get(shard).copied().unwrap_or(EntryId::ZERO);
+        let known = self.rows.get(&said.application);
+        let is_other = known.is_some_and(|row| row.database != said.database);
+        if is_other && reason != Registration::TakeOver {
+            return Heard::Rejected(Rejection::Database);
+        }
         for (shard, top) in tops.iter().enumerate() {
             let settled = checkpoint(shard);
+            if settled > top.at && is_other {
+                return Heard::Rejected(Rejection::Ahead);
+            }
             if settled > top.at {
                 let shard = u16::try_from(shard).unwrap_or(u16::MAX);
                 return Heard::Ahead { shard, settled };
             }
         }
-        let known = self.rows.get(&said.application);
         match (known, reason) {
-            (Some(row), Registration::Rewound) if row.database == said.database => {
-                self.rewind(row, checkpoint)
-            }
-            (Some(row), _) if row.database == said.database => Heard::Nothing,
-            (Some(_), Registration::New | Registration::Rewound) => {
-                Heard::Rejected(Rejection::Database)
-            }
+            (Some(row), Registration::Rewound) if !is_other => self.rewind(row, checkpoint),
+            (Some(_), _) if !is_other => Heard::Nothing,
             (None, _) if self.rows.len() >= SUBSCRIBERS_MAX => Heard::Rejected(Rejection::Full),
-            (None, _) | (Some(_), Registration::TakeOver) => {
+            (None | Some(_), _) => {
                 let begin = |shard: usize| {
                     let base = self.begin(shard, tops[shard].at);
                     Progress {
@@ -264,6 +268,20 @@ impl Followers {
             EntryId::ZERO
         };
         self.pruned[shard].max(begun)
+    }
+
+    /// What everybody has settled as far as receipts named its last event, and so proved to speak of the
+    /// same history as this database.
+    pub(super) fn proven_by_all(&self, shard: usize) -> EntryId {
+        let proven = |row: &Registered| {
+            let progress = &row.shards[shard];
+            match progress.settled.event_id {
+                Some(_) => progress.settled.at,
+                None => progress.base.min(progress.settled.at),
+            }
+        };
+        let proven = self.rows.values().map(proven).min();
+        self.pruned[shard].max(proven.unwrap_or(EntryId::ZERO))
     }
 
     /// What everybody has settled; none when there is nobody.

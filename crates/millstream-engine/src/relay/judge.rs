@@ -6,7 +6,7 @@ use millstream_core::entry::{Entry, EntryId, Shard};
 use millstream_core::lease::Checkpoint;
 use millstream_core::log::Description;
 use millstream_core::name::EventId;
-use millstream_core::wire::field;
+use millstream_core::wire::{self, field};
 
 /// What was found, and what should be.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Evidence<'_> {
         let (found, top) = (self.found.last, self.top.at);
         if found > top {
             return match self.beyond {
-                Some(entry) if is_of(self.shard, entry) => Verdict::Forked(Fork::Entry {
+                Some(entry) if wire::is_of(self.shard, entry) => Verdict::Forked(Fork::Entry {
                     found: entry.id,
                     top,
                 }),
@@ -92,7 +92,7 @@ impl Evidence<'_> {
         if let Some(entry) = self.last
             && self.expected.is_some_and(|id| !carries(entry, id))
         {
-            return if is_of(self.shard, entry) {
+            return if wire::is_of(self.shard, entry) {
                 Verdict::Forked(Fork::Event { at: found })
             } else {
                 Verdict::Repair(Damage::Foreign { found })
@@ -133,17 +133,6 @@ impl Evidence<'_> {
 /// The number after this one.
 pub(super) fn next(id: EntryId) -> EntryId {
     EntryId::new(id.high.max(1), id.low.saturating_add(1))
-}
-
-/// Whether the entry was written by a relay of the shard's owner, as far as can be told.
-fn is_of(shard: &Shard, entry: &Entry) -> bool {
-    let has = |name: &str, value: &str| {
-        let found = entry.fields.get(name);
-        found.is_some_and(|found| found == value.as_bytes())
-    };
-    has(field::SOURCE, shard.owner.as_str())
-        && has(field::GENERATION, &entry.id.high.to_string())
-        && has(field::SEQ, &entry.id.low.to_string())
 }
 
 fn carries(entry: &Entry, id: &EventId) -> bool {

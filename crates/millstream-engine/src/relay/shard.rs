@@ -16,6 +16,9 @@ use crate::relay::judge::{Damage, Evidence, Fork, Verdict, next};
 /// Rows read from the outbox at once when a stream is behind.
 const CATCH_UP_MAX: usize = 500;
 
+/// Times that this is done before other shards, followers and shutdown get their turn.
+const CATCH_UP_STEPS: usize = 10;
+
 /// A shard is made anew no more often than this, whoever keeps damaging it.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -55,7 +58,15 @@ impl Sender {
     /// Whether numbered rows may be missing in the stream, and something can be done about it now.
     pub(super) fn is_behind(&self) -> bool {
         let rests = self.rests_until.is_some_and(|until| Instant::now() < until);
-        !rests && !self.forked && self.appended.is_none_or(|appended| appended < self.top())
+        !rests && !self.forked && !self.is_level()
+    }
+
+    /// Whether everything that was numbered is known to be in the stream. A generation that has only
+    /// begun has nothing to be there.
+    pub(super) fn is_level(&self) -> bool {
+        let top = self.top();
+        let holds = |appended| appended >= top || top.low == 0;
+        self.appended.is_some_and(holds)
     }
 
     fn top(&self) -> EntryId {
@@ -87,7 +98,10 @@ impl Sender {
     /// Appends what is numbered and not in the stream yet.
     pub(super) async fn catch_up(&mut self) -> Result<Step, Error> {
         let mut sent = 0;
-        while self.is_behind() {
+        for _ in 0..CATCH_UP_STEPS {
+            if !self.is_behind() {
+                break;
+            }
             let Some(appended) = self.appended else {
                 // Nothing may be missing at all: an answer that got lost was a good one.
                 match self.look().await? {

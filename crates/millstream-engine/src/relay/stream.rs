@@ -68,6 +68,8 @@ pub(super) struct Pace {
     pub(super) pruned_at: Option<Instant>,
     /// Shards that a follower waits for.
     pub(super) wanted: BTreeSet<u16>,
+    /// What older generations left behind, for each shard.
+    pub(super) left_behind: Vec<EntryId>,
     /// The highest generation that followers and transport know of.
     pub(super) generation_seen: u64,
     /// Whether followers have to be told something before the next check.
@@ -76,6 +78,14 @@ pub(super) struct Pace {
 
 pub(super) fn is_due(last: Option<Instant>, interval: Duration) -> bool {
     last.is_none_or(|last| last.elapsed() >= interval)
+}
+
+/// The first error, unless the second says that the lease is lost: then nothing else matters.
+pub(super) fn both(first: Result<(), Error>, second: Result<(), Error>) -> Result<(), Error> {
+    match second {
+        Err(error) if first.is_ok() || error.kind() == ErrorKind::Fenced => Err(error),
+        _ => first,
+    }
 }
 
 impl StreamRelay {
@@ -167,14 +177,16 @@ impl StreamRelay {
                 self.look(usize::from(number)).await?;
             }
         }
+        // One shard's outage does not keep the others from what they can do.
+        let mut first = Ok(());
         for index in 0..self.senders.len() {
             if self.senders[index].is_behind() && !self.is_next(index) {
                 let step = self.senders[index].catch_up().await;
-                self.took(index, step).await?;
+                first = both(first, self.took(index, step).await);
             }
         }
-
-        self.send_and_number().await
+        let numbered = self.send_and_number().await;
+        both(first, numbered)
     }
 
     /// Whether the rows that were numbered last are what the shard's stream lacks.
@@ -198,12 +210,14 @@ impl StreamRelay {
         if let Ok(rows) = &numbered {
             self.raise(rows);
         }
+        let mut first = Ok(());
         for (index, step) in sent.into_iter().enumerate() {
-            self.took(index, step).await?;
+            first = both(first, self.took(index, step).await);
         }
         let rows = numbered?;
         if rows.is_empty() {
-            if waiting.is_empty() {
+            first?;
+            if waiting.is_empty() && !self.senders.iter().any(Sender::is_behind) {
                 tokio::select! {
                     () = self.outbox.wait(&self.descriptor.stream, WAIT) => {}
                     () = self.cancel.cancelled() => {}
@@ -215,7 +229,7 @@ impl StreamRelay {
         for row in rows {
             self.numbered[usize::from(row.shard)].push(row);
         }
-        Ok(())
+        first
     }
 
     /// Follows in memory what numbering has done in the database, for all shards before anything is
@@ -235,13 +249,19 @@ impl StreamRelay {
     /// After a failed comparison: reads the tops again. False if the leases are lost.
     async fn reload(&mut self) -> Result<bool, Error> {
         for sender in &mut self.senders {
-            match self.outbox.checkpoint(&sender.lease).await? {
-                Some(checkpoint) => sender.lease.checkpoint = checkpoint,
-                None => return Ok(false),
+            let Some(checkpoint) = self.outbox.checkpoint(&sender.lease).await? else {
+                return Ok(false);
+            };
+            if checkpoint.at.high > sender.lease.checkpoint.at.high {
+                // The answer got lost in which a new generation began.
+                self.begin_generation = false;
             }
+            sender.lease.checkpoint = checkpoint;
         }
-        // What else the database says may be another thing too.
+        // What else the database says, and what others know of it, may be another thing too.
         self.pace.begun = false;
+        self.pace.checked_at = None;
+        self.numbered.clear();
         Ok(true)
     }
 
@@ -287,7 +307,7 @@ impl StreamRelay {
         let sender = &self.senders[index];
         let Some(at) = sender.appended else { return };
         self.handle.update(|status| status.sent += sent);
-        let level = !sender.is_behind();
+        let level = sender.is_level();
         self.handle.update_feed(&sender.lease.feed, |feed| {
             feed.at = at;
             if level && matches!(feed.state, State::Stalled(_)) {
@@ -314,6 +334,10 @@ impl StreamRelay {
         if self.begin_generation {
             return self.begin_generation(reason).await;
         }
+        if !self.pace.begun {
+            // Of the history that has just ended.
+            return Ok(());
+        }
         let sender = &mut self.senders[index];
         sender.forked = true;
         sender.appended = None;
@@ -334,7 +358,10 @@ impl StreamRelay {
 
     /// Goes on with this database as the truth.
     async fn begin_generation(&mut self, reason: &str) -> Result<(), Error> {
-        let settled: Vec<EntryId> = self.senders.iter().map(|sender| sender.floor).collect();
+        // What is not proven to be of this history is sent again; followers know events by their ids.
+        let settled: Vec<EntryId> = (0..self.senders.len())
+            .map(|index| self.followers.proven_by_all(index))
+            .collect();
         let checkpoints = self
             .outbox
             .begin_generation(&self.leases(), &settled, self.pace.generation_seen)
@@ -345,9 +372,14 @@ impl StreamRelay {
             "a new generation begins: what some follower has not settled is sent again"
         );
         for (sender, checkpoint) in self.senders.iter_mut().zip(checkpoints) {
+            sender.floor = checkpoint.at;
             sender.lease.checkpoint = checkpoint;
+            sender.appended = None;
             sender.rests_until = None;
+            sender.forked = false;
+            self.handle.unfork(&sender.lease.feed);
         }
+        self.numbered.clear();
         // Once: a fork of the new generation is another matter.
         self.begin_generation = false;
         self.pace.begun = false;

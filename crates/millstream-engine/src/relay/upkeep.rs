@@ -15,13 +15,16 @@ use millstream_core::outbox::Registered;
 use crate::relay::followers::{Followers, Heard};
 use crate::relay::judge::{Fork, next};
 use crate::relay::shard::Sender;
-use crate::relay::stream::{StreamRelay, is_due};
+use crate::relay::stream::{StreamRelay, both, is_due};
 
 /// How often messages are looked for.
 const LISTEN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Messages taken in at once.
-const LISTEN_MAX: usize = 500;
+/// Messages taken in at once. Each has some kilobytes at the most.
+const LISTEN_MAX: usize = 100;
+
+/// No generation is above: whoever claims to have seen one is not believed.
+const GENERATION_MAX: u64 = 1 << 40;
 
 /// How often what followers have settled is written down.
 const RECORD_INTERVAL: Duration = Duration::from_millis(500);
@@ -68,6 +71,7 @@ impl StreamRelay {
         let stream = self.descriptor.stream.clone();
         let rows = self.outbox.subscribers(&stream).await?;
         let pruned = self.outbox.pruned(&stream).await?;
+        self.pace.left_behind = self.outbox.left_behind(&self.leases()).await?;
         self.followers = Followers::new(rows, pruned, self.senders.len());
         self.set_floors();
         for sender in &mut self.senders {
@@ -190,7 +194,9 @@ impl StreamRelay {
 
     /// Somebody knows of this generation: a new one has to be above it.
     fn saw(&mut self, generation: u64) {
-        self.pace.generation_seen = self.pace.generation_seen.max(generation);
+        if generation <= GENERATION_MAX {
+            self.pace.generation_seen = self.pace.generation_seen.max(generation);
+        }
     }
 
     async fn record(&mut self) -> Result<(), Error> {
@@ -218,19 +224,28 @@ impl StreamRelay {
         let rows = self.outbox.subscribers(&self.descriptor.stream).await?;
         self.followers.retain(&rows);
         self.set_floors();
+        let mut first = Ok(());
         for index in 0..self.senders.len() {
-            self.check_positions(index).await?;
-            if !self.senders[index].forked {
-                self.look(index).await?;
-            }
+            first = both(first, self.check_shard(index).await);
         }
+        // Also while something is away: a follower may wait for its registration.
+        self.announce().await?;
+        first?;
         let interval =
             (self.options.retention / 10).clamp(*PRUNE_INTERVAL.start(), *PRUNE_INTERVAL.end());
         if is_due(self.pace.pruned_at, interval) {
             self.prune().await?;
             self.pace.pruned_at = Some(Instant::now());
         }
-        self.announce().await
+        Ok(())
+    }
+
+    async fn check_shard(&mut self, index: usize) -> Result<(), Error> {
+        self.check_positions(index).await?;
+        if !self.senders[index].forked {
+            self.look(index).await?;
+        }
+        Ok(())
     }
 
     /// A published position above the top tells of a fork, as a receipt does.
@@ -252,11 +267,15 @@ impl StreamRelay {
     }
 
     pub(super) async fn announce(&mut self) -> Result<(), Error> {
-        let bounds = |sender: &Sender| Bounds {
+        // What was read long ago must not be announced now.
+        self.senders[0].hold().await?;
+        let bounds = |(sender, left): (&Sender, &EntryId)| Bounds {
             floor: sender.floor,
             top: sender.lease.checkpoint.clone(),
+            left_behind: *left,
         };
-        self.descriptor.bounds = self.senders.iter().map(bounds).collect();
+        let shards = self.senders.iter().zip(&self.pace.left_behind);
+        self.descriptor.bounds = shards.map(bounds).collect();
         self.descriptor.subscribers = self.followers.announced();
         let generations = self
             .senders
@@ -307,6 +326,7 @@ impl StreamRelay {
     /// The transport is full: gives up what everybody has settled, without margin or retention. The
     /// outbox still has it.
     pub(super) async fn relieve(&mut self) -> Result<(), Error> {
+        self.senders[0].hold().await?;
         let mut removed = 0;
         for (index, sender) in self.senders.iter().enumerate() {
             if let Some(settled) = self.followers.settled_by_all(index) {

@@ -70,9 +70,13 @@ impl Level {
             && numbered == events
             && self.last == written(&self.top)
             && self.followers.values().all(|follower| {
-                [&follower.checkpoints, &follower.positions, &follower.receipts]
-                    .into_iter()
-                    .all(|marks| written(marks) == self.last)
+                [
+                    &follower.checkpoints,
+                    &follower.positions,
+                    &follower.receipts,
+                ]
+                .into_iter()
+                .all(|marks| written(marks) == self.last)
             })
     }
 }
@@ -94,9 +98,21 @@ impl fmt::Display for Level {
         writeln!(f, "numbered:  {}", Shown(&self.top))?;
         write!(f, "in the log: {}", Shown(&self.last))?;
         for (application, follower) in &self.followers {
-            write!(f, "\n{application} settled:   {}", Shown(&follower.checkpoints))?;
-            write!(f, "\n{application} published: {}", Shown(&follower.positions))?;
-            write!(f, "\n{application} confirmed: {}", Shown(&follower.receipts))?;
+            write!(
+                f,
+                "\n{application} settled:   {}",
+                Shown(&follower.checkpoints)
+            )?;
+            write!(
+                f,
+                "\n{application} published: {}",
+                Shown(&follower.positions)
+            )?;
+            write!(
+                f,
+                "\n{application} confirmed: {}",
+                Shown(&follower.receipts)
+            )?;
         }
         Ok(())
     }

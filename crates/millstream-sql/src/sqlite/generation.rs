@@ -1,11 +1,13 @@
 //! Beginning a stream anew, after what was sent and what is here have come apart.
 
+use rusqlite::OptionalExtension;
+
 use millstream_core::entry::EntryId;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Lease};
 
 use crate::sqlite::database::{Options, while_doing};
-use crate::sqlite::leases::{compare_and_set, immediate, owned};
+use crate::sqlite::leases::{compare_and_set, immediate, number, owned};
 use crate::sqlite::prune::place;
 use crate::sqlite::subscribers::stream_of;
 
@@ -63,4 +65,42 @@ pub(super) fn begin(
     }
     tx.commit().map_err(&failed)?;
     Ok(vec![begin; tops.len()])
+}
+
+/// The last number below the current generation of each shard: of a row that is still there, or of the
+/// last one that was pruned.
+pub(super) fn left_behind(
+    db: &rusqlite::Connection,
+    options: &Options,
+    tops: &[Lease],
+) -> Result<Vec<EntryId>, Error> {
+    let failed = while_doing("look for what older generations left");
+    let mut query = db
+        .prepare_cached(&options.prefix.sql(
+            "SELECT generation, seq FROM (
+               SELECT * FROM (
+                 SELECT generation, seq FROM ~outbox
+                 WHERE stream = ?1 AND shard = ?2 AND seq IS NOT NULL AND generation < ?3
+                 ORDER BY generation DESC, seq DESC LIMIT 1
+               )
+               UNION ALL
+               SELECT generation, seq FROM ~millstream_pruned
+               WHERE stream = ?1 AND shard = ?2 AND generation < ?3
+             )
+             ORDER BY generation DESC, seq DESC LIMIT 1",
+        ))
+        .map_err(&failed)?;
+    let mut left = Vec::with_capacity(tops.len());
+    for top in tops {
+        let shard = owned(top)?;
+        let current = top.checkpoint.at.high.cast_signed();
+        let found = query
+            .query_row((shard.stream.as_str(), shard.number, current), |row| {
+                Ok(EntryId::new(number(row, 0)?, number(row, 1)?))
+            })
+            .optional()
+            .map_err(&failed)?;
+        left.push(found.unwrap_or_default());
+    }
+    Ok(left)
 }

@@ -257,6 +257,12 @@ impl Outbox for Database {
         .await
     }
 
+    async fn left_behind(&self, tops: &[Lease]) -> Result<Vec<EntryId>, Error> {
+        let tops = tops.to_vec();
+        self.read(move |db, options| generation::left_behind(db, options, &tops))
+            .await
+    }
+
     async fn begin_generation(
         &self,
         tops: &[Lease],

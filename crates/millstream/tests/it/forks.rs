@@ -116,3 +116,82 @@ async fn a_follower_tells_a_restored_publisher_that_lost_the_log_too() -> Result
 async fn a_follower_tells_it_though_the_same_numbers_are_in_use_again() -> Result<()> {
     assert_forks(Lost::Log, 3).await
 }
+
+/// Shards in which nothing ever happened have nothing to wait for, nor to be refused for.
+#[tokio::test]
+async fn quiet_shards_outlive_a_new_generation() -> Result<()> {
+    let site = Site::with(4, "10s").await?;
+    let relay = site::relay(&site.crm, &site.transport);
+    let consumer = consume(&site.hr, &site.transport);
+    site.publish(&[event("a1", "1", "Ann"), event("a2", "1", "Anna")])
+        .await?;
+    consumer.until(|status| status.counts.total() == 2).await?;
+    let backup = site.back_up("crm.db")?;
+    site.publish(&[event("b1", "1", "Bea")]).await?;
+    consumer.until(|status| status.counts.total() == 3).await?;
+    relay.stop().await?;
+    site.restore(&backup, "crm.db")?;
+    let crm = site.crm.clone().begin_generation(true);
+    let relay = site::relay(&crm, &site.transport);
+    site.checked(3).await?;
+    let running = |status: &Status| {
+        let mut states = status.feeds.values().map(|feed| &feed.state);
+        status.feeds.len() >= 4 && states.all(|state| *state == State::Running)
+    };
+    relay.until(running).await?;
+    for n in 0..16 {
+        site.publish(&[event(&format!("c{n}"), &n.to_string(), "Cid")])
+            .await?;
+    }
+    consumer.until(|status| status.counts.total() >= 19).await?;
+    consumer.until(running).await?;
+    consumer.stop().await?;
+    let consumer = consume(&site.hr, &site.transport);
+    consumer.until(running).await?;
+    consumer.stop().await?;
+    relay.stop().await
+}
+
+/// What a new generation left out, since all had settled it, is not there for one that went back.
+#[tokio::test]
+async fn a_follower_restored_to_before_a_generation_is_not_silently_short() -> Result<()> {
+    let site = Site::new().await?;
+    let relay = site::relay(&site.crm, &site.transport);
+    let consumer = consume(&site.hr, &site.transport);
+    site.publish(&named("a", 1..=2)).await?;
+    site.settled("hr", 2).await?;
+    let old = site.back_up("hr.db")?;
+    site.publish(&named("b", 3..=5)).await?;
+    site.settled("hr", 5).await?;
+    let backup = site.back_up("crm.db")?;
+    site.publish(&named("c", 6..=6)).await?;
+    site.settled("hr", 6).await?;
+    relay.stop().await?;
+    site.restore(&backup, "crm.db")?;
+    let crm = site.crm.clone().begin_generation(true);
+    let relay = site::relay(&crm, &site.transport);
+    site.publish(&named("d", 7..=7)).await?;
+    let feed = Feed::Owned(shard(0));
+    consumer
+        .until(|status| {
+            status
+                .feeds
+                .get(&feed)
+                .is_some_and(|feed| feed.at.high == 2)
+        })
+        .await?;
+    consumer.stop().await?;
+
+    site.restore(&old, "hr.db")?;
+    let consumer = consume(&site.hr, &site.transport);
+    consumer
+        .until(|status| {
+            status.feeds.get(&feed).is_some_and(
+                |feed| matches!(&feed.state, State::Stalled(why) if why.contains("1-2")),
+            )
+        })
+        .await?;
+    assert_eq!(site.inbox()?, ["a1 applied", "a2 applied"]);
+    consumer.stop().await?;
+    relay.stop().await
+}

@@ -74,6 +74,7 @@ pub async fn an_announcement_comes_back_whole<P: Place<Handle: Log>>() {
     whole.count = u64::MAX;
     whole.bounds = (0..64)
         .map(|number| Bounds {
+            left_behind: EntryId::ZERO,
             floor: id(number),
             top: Checkpoint {
                 at: id(number),

@@ -1,4 +1,7 @@
-#!lua
+#!lua flags=allow-oom
+-- Full or not: it frees the stream first, and one bounded batch takes its place. Refused, a follower
+-- that waits for that batch could never settle it, and nothing would ever be trimmed.
+--
 -- Puts entries in the place of everything that the stream holds, if the last id that it ever held is
 -- the judged one, else says which it is.
 -- KEYS: stream. ARGV: judged id; the last id that the new stream shall have; how many entries it shall
