@@ -1,3 +1,4 @@
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -152,16 +153,31 @@ async fn a_server_that_is_away_is_refused() -> Result<()> {
 async fn cuts_both_sides_by_a_reset() -> Result<()> {
     let (listener, proxy) = listen().await?;
     let (mut client, mut server) = ends(&proxy, &listener).await?;
-    // Nobody has accepted this one yet.
-    let mut late = TcpStream::connect(proxy.address()).await?;
     proxy.cut().await;
-    for end in [&mut client, &mut server, &mut late] {
+    for end in [&mut client, &mut server] {
         let read = timeout(SOON, end.read_u8()).await?;
         let kind = read.expect_err("nothing was sent").kind();
         ensure!(kind == std::io::ErrorKind::ConnectionReset, "{kind}");
     }
     ensure!(proxy.counts().open == 0);
     ends(&proxy, &listener).await?;
+    Ok(())
+}
+
+/// For a client, a connection is open before the proxy has accepted it.
+#[tokio::test]
+async fn cuts_whoever_came_before() -> Result<()> {
+    let (_listener, proxy) = listen().await?;
+    for _ in 0..20 {
+        let clients = (0..20).map(|_| std::net::TcpStream::connect(proxy.address()));
+        let clients: Vec<_> = clients.collect::<Result<_, _>>()?;
+        proxy.cut().await;
+        for mut client in clients {
+            client.set_read_timeout(Some(SILENCE))?;
+            let kind = client.read(&mut [0]).expect_err("nothing was sent").kind();
+            ensure!(kind == std::io::ErrorKind::ConnectionReset, "{kind}");
+        }
+    }
     Ok(())
 }
 

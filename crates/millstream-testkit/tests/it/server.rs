@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use millstream_testkit::server::{Flavour, Server};
 
@@ -85,7 +87,7 @@ async fn a_stopped_server_says_nothing_until_it_goes_on() -> Result<()> {
     server.stop().await?;
     let command = redis::cmd("PING");
     let mut answer = Box::pin(command.query_async::<String>(&mut connection));
-    let silence = std::time::Duration::from_millis(100);
+    let silence = Duration::from_millis(100);
     ensure!(tokio::time::timeout(silence, &mut answer).await.is_err());
     server.cont()?;
     ensure!(answer.await? == "PONG");
@@ -244,6 +246,8 @@ mod crash {
 
     use super::*;
 
+    const DEATH_MAX: Duration = Duration::from_secs(10);
+
     const CHILD: &str = "MILLSTREAM_TEST_CHILD";
 
     /// It plays both parts: in the process that is killed it never returns.
@@ -279,9 +283,17 @@ mod crash {
         TcpStream::connect(address).await?;
         child.kill()?;
         child.wait()?;
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
+        // One that was only stopped would not refuse: the system takes connections for it.
+        let refused = async {
+            loop {
+                match TcpStream::connect(address).await {
+                    Ok(_) => tokio::task::yield_now().await,
+                    Err(error) => return error.kind(),
+                }
+            }
+        };
+        let kind = tokio::time::timeout(DEATH_MAX, refused).await?;
+        ensure!(kind == std::io::ErrorKind::ConnectionRefused, "{kind}");
         Ok(())
     }
 }

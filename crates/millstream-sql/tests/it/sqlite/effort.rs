@@ -17,7 +17,7 @@ use millstream_testkit::{app, database, instance, stream};
 use super::File;
 
 /// Rows of the outbox, as many of the inbox.
-const ROWS: i64 = 5_000;
+const ROWS: usize = 5_000;
 
 /// Steps of SQLite's machine: to go through the rows takes several for each of them.
 const STEPS_MAX: i32 = 3_000;
@@ -60,7 +60,7 @@ async fn filled() -> (File, Lease) {
     site.execute(FILL).await.unwrap();
     let now = Timestamp::from_millis(1);
     let numbered = outbox.number(&held, usize::MAX, now).await.unwrap();
-    assert_eq!(numbered.len() as i64, ROWS);
+    assert_eq!(numbered.len(), ROWS);
     let top = held.remove(0);
     let checkpoint = outbox.checkpoint(&top).await.unwrap().unwrap();
     let top = Lease { checkpoint, ..top };
@@ -116,9 +116,12 @@ async fn failed_events_and_single_ones_are_found_without_reading_the_rest() {
     }
 }
 
-/// A connection whose statements are counted: what each took, all runs together.
-fn counted(site: &File) -> (Database, Arc<Mutex<Vec<(String, i32)>>>) {
-    let counts = Arc::new(Mutex::new(Vec::new()));
+/// Statements, and the steps that each took, all its runs together.
+type Counts = Arc<Mutex<Vec<(String, i32)>>>;
+
+/// A database whose statements are counted.
+fn counted(site: &File) -> (Database, Counts) {
+    let counts = Counts::default();
     let seen = Arc::clone(&counts);
     let database = Database::new_with(site.options(&app("hr")), move |db| {
         let seen = Arc::clone(&seen);

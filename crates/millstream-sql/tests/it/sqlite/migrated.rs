@@ -1,8 +1,6 @@
 //! Databases that an earlier version has made.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use millstream_core::clock::Timestamp;
+use millstream_core::clock::{Clock, SystemClock, Timestamp};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::lease::{Feed, Lease, Leases, Role};
 use millstream_core::outbox::Outbox;
@@ -108,13 +106,9 @@ async fn held(outbox: &impl Leases) -> Vec<Lease> {
 /// Nobody knows when they were numbered, so they count as new, and are kept as long as new ones.
 #[tokio::test]
 async fn numbers_of_version_1_are_as_old_as_the_migration() {
-    let now = || {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        i64::try_from(now.as_millis()).unwrap()
-    };
-    let before = now();
+    let before = SystemClock.now().as_millis();
     let (site, _) = migrated().await;
-    let after = now();
+    let after = SystemClock.now().as_millis();
     let outbox = site.connect().await;
     let mut held = held(&outbox).await;
 
