@@ -229,7 +229,7 @@ UNION ALL
     AND (u.omitted = 0 OR EXISTS (
       SELECT 1 FROM ~millstream_exceptions e
       WHERE e.stream = u.stream AND e.subscriber = u.subscriber AND e.shard = u.shard
-        AND (e.generation, e.seq) > (o.generation, o.seq)
+        AND (e.generation, e.seq) > (+o.generation, +o.seq)
     ))
 UNION ALL
   SELECT
@@ -300,7 +300,7 @@ UNION ALL
     AND NOT EXISTS (
       SELECT 1 FROM ~millstream_exceptions e
       WHERE e.stream = u.stream AND e.subscriber = u.subscriber AND e.shard = u.shard
-        AND (e.generation, e.seq) >= (o.generation, o.seq)
+        AND (e.generation, e.seq) >= (+o.generation, +o.seq)
     )
 UNION ALL
   -- No number yet, and so no shard: each subscriber has a row for shard 0.
