@@ -3,8 +3,8 @@
 //! A transport gives a [`Place`] and expands [`log_suite!`](crate::log_suite) or
 //! [`queue_suite!`](crate::queue_suite) in its tests, a database gives a [`Site`] and expands
 //! [`leases_suite!`](crate::leases_suite), [`outbox_suite!`](crate::outbox_suite) and
-//! [`store_suite!`](crate::store_suite); each case then is a test with a name of its own. The crate
-//! needs `tokio` with `rt-multi-thread` and `macros`.
+//! [`store_suite!`](crate::store_suite); each case then is a test with a name of its own. Where places
+//! are dear, `log_suite!(one by one: Place)` makes one test of all. The crate needs `tokio` with `rt-multi-thread` and `macros`.
 
 pub mod leases;
 pub mod log;
@@ -67,6 +67,27 @@ macro_rules! __cases {
                 $crate::suite::$suite::$case::<$place>().await;
             }
         )*
+        $(
+            #[test]
+            fn $property() {
+                $crate::suite::$suite::$property::<$place>();
+            }
+        )*
+    };
+}
+
+/// Makes one `#[test]` of all cases of a suite, which run one after another, and one of each property.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cases_one_by_one {
+    ($place:ty, $suite:ident: $($case:ident)*; $($property:ident)*) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn all_cases() {
+            $(
+                println!("{}", stringify!($case));
+                $crate::suite::$suite::$case::<$place>().await;
+            )*
+        }
         $(
             #[test]
             fn $property() {

@@ -28,7 +28,13 @@ use millstream_core::log::{Appended, Log};
 #[macro_export]
 macro_rules! log_suite {
     ($place:ty) => {
-        $crate::__cases! { $place, log:
+        $crate::log_suite!(by __cases: $place);
+    };
+    (one by one: $place:ty) => {
+        $crate::log_suite!(by __cases_one_by_one: $place);
+    };
+    (by $make:ident: $place:ty) => {
+        $crate::$make! { $place, log:
             the_first_append_follows_zero
             an_append_after_another_id_adds_nothing
             an_append_that_is_repeated_names_its_last_entry

@@ -24,7 +24,13 @@ use steps::{add, claim_all, events, history_all, ids, member, take};
 #[macro_export]
 macro_rules! queue_suite {
     ($place:ty) => {
-        $crate::__cases! { $place, queue:
+        $crate::queue_suite!(by __cases: $place);
+    };
+    (one by one: $place:ty) => {
+        $crate::queue_suite!(by __cases_one_by_one: $place);
+    };
+    (by $make:ident: $place:ty) => {
+        $crate::$make! { $place, queue:
             added_ids_rise
             ids_of_several_adders_rise
             an_added_entry_comes_back

@@ -1,4 +1,5 @@
 //! Redis and Valkey: real servers, one for each test.
 
+mod deployed;
 mod differential;
 mod place;
