@@ -1,6 +1,5 @@
 //! Whatever is killed, and whatever comes twice, the tables converge.
 
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use crate::check::{self, Extent};
 use crate::fleet::Fleet;
 use crate::history::History;
 use crate::model::Model;
+use crate::run::Run;
 use crate::settle::{Bound, settle};
 use crate::site::{EMBEDDED, Folder, Level, Log, Site, View};
 use crate::terminal::say;
@@ -43,15 +43,6 @@ pub(crate) struct Crash {
     run: Run,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Run {
-    #[command(flatten)]
-    history: History,
-    /// An empty folder to work in, which is kept; a temporary one by default
-    #[arg(long)]
-    dir: Option<PathBuf>,
-}
-
 /// Kills, lets everything settle, and checks. Returns the line that says so.
 pub(crate) fn crash(args: Crash) -> anyhow::Result<String> {
     run("crash", args.run, args.kills)
@@ -63,25 +54,14 @@ pub(crate) fn history(args: Run) -> anyhow::Result<String> {
 }
 
 fn run(name: &str, args: Run, kills: u64) -> anyhow::Result<String> {
-    let mut history = args.history;
-    let seed = history.seed();
-    let folder = Folder::new(args.dir)?;
-    say(format!(
-        "{name}: seed {seed}, in {}",
-        folder.path().display()
-    ));
-    let proof = Proof {
-        name,
-        history,
-        kills,
-        seed,
-    };
-    proof.run(&folder).map_err(|error| {
-        let folder = folder.keep();
-        error.context(format!(
-            "{name}: FAILED, seed {seed}; see {}",
-            folder.display()
-        ))
+    args.prove(name, |folder, history, seed| {
+        let proof = Proof {
+            name,
+            history,
+            kills,
+            seed,
+        };
+        proof.run(folder)
     })
 }
 
@@ -105,7 +85,7 @@ impl Proof<'_> {
         let view = View::open(&site, Log::embedded(&site)?)?;
 
         let started = Instant::now();
-        let watch = Watch::start(View::open(&site, Log::embedded(&site)?)?);
+        let mut watch = Watch::start(View::open(&site, Log::embedded(&site)?)?);
         let mut fleet = Fleet::start(&site, &self.history, self.pace(model.count), None)?;
         let ran = self
             .kill(&mut fleet, &watch, &view)

@@ -7,13 +7,19 @@
 mod check;
 mod child;
 mod crash;
+mod faults;
 mod fleet;
+mod full;
 mod history;
+mod info;
 mod memory;
 mod model;
+mod play;
+mod run;
 mod settle;
 mod site;
 mod terminal;
+mod topology;
 mod watch;
 
 use std::process::ExitCode;
@@ -32,7 +38,15 @@ enum Proof {
     /// Kill processes by SIGKILL, deliver entries twice, and compare every row
     Crash(crash::Crash),
     /// The same history without kills
-    History(crash::Run),
+    History(run::Run),
+    /// Let things happen to a server and to what it holds, and compare every row
+    Redis(faults::Faults),
+    /// Fill a server with what nobody has settled, and let it get empty by itself
+    Full(full::Full),
+    /// Kill masters whose replica lacks what they have acknowledged
+    Failover(topology::Failover),
+    /// Kill masters of a Cluster, and move slots, while events pass
+    Cluster(topology::Slots),
     /// Measure a consumer's memory with a long backlog and with a short one
     Memory(memory::Memory),
     /// Play a part in a proof
@@ -47,6 +61,10 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().proof {
         Proof::Crash(args) => crash::crash(args).map(Some),
         Proof::History(args) => crash::history(args).map(Some),
+        Proof::Redis(args) => faults::faults(args).map(Some),
+        Proof::Full(args) => full::full(args).map(Some),
+        Proof::Failover(args) => topology::failover(args).map(Some),
+        Proof::Cluster(args) => topology::cluster(args).map(Some),
         Proof::Memory(args) => memory::memory(args).map(Some),
         Proof::Part(part) => child::run(part).map(|()| None),
         Proof::Drain(args) => memory::drain(args).map(Some),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 
 use crate::site::level::{Marks, checkpoints};
 use crate::site::{Log, View};
@@ -30,7 +30,8 @@ const INTERVAL_SERVED: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Watch {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<anyhow::Result<u64>>,
+    /// None once it has ended.
+    thread: Option<JoinHandle<anyhow::Result<u64>>>,
 }
 
 impl Watch {
@@ -55,20 +56,22 @@ impl Watch {
             }
             Ok(looks)
         });
-        Self { stop, thread }
+        Self {
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// Whether something was seen, or looking failed.
     pub(crate) fn is_over(&self) -> bool {
-        self.thread.is_finished()
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Ends it, and tells how often it looked, or what it saw.
-    pub(crate) fn finish(self) -> anyhow::Result<u64> {
+    pub(crate) fn finish(&mut self) -> anyhow::Result<u64> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread
-            .join()
-            .map_err(|_| anyhow!("the watch panicked"))?
+        let thread = self.thread.take().context("it has ended before")?;
+        thread.join().map_err(|_| anyhow!("the watch panicked"))?
     }
 }
 

@@ -1,9 +1,11 @@
 use std::fmt;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use millstream::rusqlite::Connection;
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::{Error, ErrorKind};
+use millstream_core::log::Description;
 use millstream_core::name::{AppName, StreamName};
 use tokio::runtime::{Builder, Runtime};
 
@@ -31,9 +33,7 @@ impl Log {
 
     /// Looks at what is served at that URL.
     pub(crate) fn served(url: &str) -> anyhow::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let log = runtime.block_on(millstream::connect(url))?.log;
-        Ok(Self::Served(Served { runtime, log }))
+        Ok(Self::Served(Served::connect(url)?))
     }
 
     /// What an application has published of its checkpoints. Nothing, as long as the transport is
@@ -68,46 +68,61 @@ impl Log {
 /// The number at the end of a key such as `inter-app-events:{crm:3}`.
 const SHARD: &str = "CAST(rtrim(substr(s.key, instr(s.key, '{crm:') + 5), '}') AS INTEGER)";
 
+/// A server that holds the log.
 pub(crate) struct Served {
     runtime: Runtime,
-    log: std::sync::Arc<dyn millstream_core::log::Log>,
+    log: Arc<dyn millstream_core::log::Log>,
 }
 
 impl Served {
+    /// Connects; whatever becomes of the server later, it is looked for again.
+    pub(crate) fn connect(url: &str) -> anyhow::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let log = runtime.block_on(millstream::connect(url))?.log;
+        Ok(Self { runtime, log })
+    }
+
+    /// What the shards hold, in their order. None as long as the server is away.
+    pub(crate) fn descriptions(&self) -> anyhow::Result<Option<Vec<Description>>> {
+        self.ask(async |shard| self.log.describe(shard).await)
+    }
+
     fn positions(&self, application: &AppName) -> anyhow::Result<Marks> {
-        self.marks(async |shard| {
+        let positions = self.ask(async |shard| {
             let all = self.log.positions(shard).await?;
             let mut own = all.into_iter().filter(|known| known.group == *application);
-            Ok(own.next().map(|position| position.at))
-        })
+            Ok(own.next().map(|position| position.at).unwrap_or_default())
+        })?;
+        Ok(by_shard(positions.unwrap_or_default()))
     }
 
     fn last(&self) -> anyhow::Result<Marks> {
-        self.marks(async |shard| {
-            let last = self.log.describe(shard).await?.last;
-            Ok((last != EntryId::ZERO).then_some(last))
-        })
+        let all = self.descriptions()?.unwrap_or_default();
+        Ok(by_shard(all.into_iter().map(|about| about.last)))
     }
 
-    fn marks(
+    fn ask<T>(
         &self,
-        look: impl AsyncFn(&Shard) -> Result<Option<EntryId>, Error>,
-    ) -> anyhow::Result<Marks> {
+        look: impl AsyncFn(&Shard) -> Result<T, Error>,
+    ) -> anyhow::Result<Option<Vec<T>>> {
         self.runtime.block_on(async {
-            let mut marks = Marks::new();
+            let mut seen = Vec::new();
             for shard in shards()? {
                 match look(&shard).await {
-                    Ok(Some(mark)) => drop(marks.insert(shard.number, mark)),
-                    Ok(None) => {}
-                    Err(error) if error.kind() == ErrorKind::Unavailable => {
-                        return Ok(Marks::new());
-                    }
+                    Ok(what) => seen.push(what),
+                    Err(error) if error.kind() == ErrorKind::Unavailable => return Ok(None),
                     Err(error) => return Err(error).context("cannot look at the transport"),
                 }
             }
-            Ok(marks)
+            Ok(Some(seen))
         })
     }
+}
+
+/// Without the shards in which nothing ever stood.
+fn by_shard(marks: impl IntoIterator<Item = EntryId>) -> Marks {
+    let marks = (0..).zip(marks);
+    marks.filter(|(_, mark)| *mark != EntryId::ZERO).collect()
 }
 
 impl fmt::Debug for Served {

@@ -8,5 +8,5 @@ mod view;
 
 pub(crate) use folder::{EMBEDDED, Folder, STREAM, Site};
 pub(crate) use level::Level;
-pub(crate) use log::{Log, shards};
+pub(crate) use log::{Log, Served, shards};
 pub(crate) use view::{View, rows, unsigned};

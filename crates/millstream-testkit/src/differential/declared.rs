@@ -13,25 +13,24 @@ pub struct Difference {
 }
 
 /// All that may differ between the embedded log, on the left, and Redis or Valkey, on the right.
-pub const DECLARED: &[Difference] = &[
-    Difference {
-        name: "a page of pending entries may lead on to an empty one",
-        reply: "XAUTOCLAIM answers the id of the next pending entry, idle long enough or not",
-        covers: |operation, embedded, server| match (operation, embedded, server) {
-            (
-                Operation::Queue(QueueOperation::Claim { .. }),
-                Answer::Claimed(embedded),
-                Answer::Claimed(server),
-            ) => {
-                let more = true;
-                !embedded.more
-                    && *server
-                        == Claimed {
-                            more,
-                            ..embedded.clone()
-                        }
-            }
-            _ => false,
-        },
+pub const DECLARED: &[Difference] = &[Difference {
+    name: "a claim may lead on to an empty page",
+    reply: "XAUTOCLAIM answers with the id of the next pending entry whether or not it has been idle for \
+            long enough, and looks at ten times COUNT of them at most",
+    covers: |operation, embedded, server| match (operation, embedded, server) {
+        (
+            Operation::Queue(QueueOperation::Claim { .. }),
+            Answer::Claimed(embedded),
+            Answer::Claimed(server),
+        ) => {
+            let more = true;
+            !embedded.more
+                && *server
+                    == Claimed {
+                        more,
+                        ..embedded.clone()
+                    }
+        }
+        _ => false,
     },
-];
+}];

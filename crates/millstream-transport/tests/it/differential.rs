@@ -45,7 +45,7 @@ const REACHED: &[(&str, &[&str])] = &[
     ("trim_shared", &["nothing", "something"]),
 ];
 
-pub(crate) fn check_reached(report: &Report) {
+fn check_reached(report: &Report) {
     for (operation, answers) in REACHED {
         for answer in *answers {
             let kind = (*operation, *answer);

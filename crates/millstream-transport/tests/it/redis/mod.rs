@@ -1,5 +1,4 @@
-//! Redis and Valkey: real servers, one for each test.
+//! Redis and Valkey: real servers, one for each test, or one deployment for a whole suite.
 
 mod deployed;
-mod differential;
 mod place;
