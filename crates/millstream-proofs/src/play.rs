@@ -16,6 +16,9 @@ use crate::watch::Watch;
 /// How long everything may take to settle once nothing is in its way any more.
 const SETTLE_MAX: Duration = Duration::from_secs(180);
 
+/// How long it may take until all followers are registered.
+const REGISTER_MAX: Duration = Duration::from_secs(60);
+
 /// How often to look for something that a proof waits for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -34,7 +37,7 @@ pub(crate) struct Play {
     pub(crate) events: u64,
     history: History,
     model: Model,
-    site: Site,
+    pub(crate) site: Site,
     watch: Watch,
     started: Instant,
 }
@@ -49,8 +52,8 @@ pub(crate) struct Ended {
 }
 
 impl Play {
-    /// Prepares a site whose events travel by `url`, and starts all processes; no event happens
-    /// before it is allowed to. `eyes` leads to the same server past whatever is in the way.
+    /// Prepares a site whose events travel by `url`, starts all processes, and waits until all
+    /// followers are registered; no event happens before it is allowed to. `eyes` leads to the same server past whatever is in the way.
     pub(crate) fn begin(
         folder: &Folder,
         history: History,
@@ -63,7 +66,7 @@ impl Play {
         let view = || View::open(&site, Log::served(eyes)?);
         let watch = Watch::start(view()?);
         let fleet = Fleet::start(&site, &history, Some(pace(model.count)), Some(0))?;
-        Ok(Self {
+        let mut play = Self {
             fleet,
             view: view()?,
             events: model.count,
@@ -72,16 +75,18 @@ impl Play {
             site,
             watch,
             started: Instant::now(),
-        })
+        };
+        play.until("nobody registers", REGISTER_MAX, |play| {
+            let followers = Level::read(&play.view)?.followers;
+            Ok(followers.values().all(|known| !known.receipts.is_empty()))
+        })?;
+        Ok(play)
     }
 
     /// Events that have happened.
     pub(crate) fn published(&self) -> anyhow::Result<u64> {
         let count = "SELECT count(*) FROM outbox";
-        Ok(self
-            .view
-            .crm
-            .query_row(count, [], |row| unsigned(row, 0))?)
+        Ok(self.view.crm.query_row(count, [], |row| unsigned(row, 0))?)
     }
 
     /// Waits until so many events have happened.

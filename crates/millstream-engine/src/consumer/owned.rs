@@ -229,6 +229,7 @@ impl Reader {
                 if entry.id <= last.at {
                     continue;
                 }
+                // Its place belongs to an event of the owner, which a repair puts there.
                 if !wire::is_of(&self.shard, &entry) {
                     broken = Some(Break::Foreign { found: entry.id });
                     break;

@@ -13,7 +13,7 @@ pub(crate) struct Faults {
     #[arg(long)]
     pub(super) idle: bool,
     /// How often something happens
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, overrides_with = "rounds")]
     pub(super) rounds: u64,
     /// Seconds for which the server is out of memory
     #[arg(long, default_value_t = 10)]

@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use millstream::rusqlite::Connection;
 use rand::RngExt as _;
 
 use crate::faults::stage::Stage;
 use crate::fleet::RELAYS;
+use crate::play::Play;
 
 /// How long something may take that leases decide about.
 const TAKE_OVER_MAX: Duration = Duration::from_secs(20);
+
+/// How long others may hold the lock of CRM's database.
+const LOCK_MAX: Duration = Duration::from_millis(300);
+
+/// How often it is tried to stop a relay outside of its transactions.
+const STOPS_MAX: usize = 50;
 
 /// Replies that get lost at once, at most.
 const REPLIES_MAX: u64 = 6;
@@ -54,20 +62,19 @@ impl Stage {
     /// done its work.
     pub(super) fn stopped_relay(&mut self) -> anyhow::Result<()> {
         let before = RELAYS.map(|relay| self.play.fleet.done(relay));
-        let moved = |play: &crate::play::Play| {
-            let now = RELAYS.iter().zip(before);
-            now.into_iter()
-                .find(|(relay, before)| play.fleet.done(**relay) > *before)
-                .map(|(relay, _)| *relay)
+        let moved = |play: &Play| {
+            let now = RELAYS.into_iter().zip(before);
+            let mut moved = now.filter(|(relay, before)| play.fleet.done(*relay) > *before);
+            moved.next().map(|(relay, _)| relay)
         };
         let none = "no relay works";
-        self.play
-            .until(none, TAKE_OVER_MAX, |play| Ok(moved(play).is_some()))?;
+        let works = |play: &Play| Ok(moved(play).is_some());
+        self.play.until(none, TAKE_OVER_MAX, works)?;
         let stopped = moved(&self.play).context(none)?;
-        let others = RELAYS.iter().find(|relay| **relay != stopped);
-        let successor = *others.context("there are two")?;
+        let mut others = RELAYS.into_iter().filter(|relay| *relay != stopped);
+        let successor = others.next().context("there are two")?;
 
-        self.play.fleet.freeze(stopped)?;
+        self.stop_outside_of_transactions(stopped)?;
         let before = self.play.fleet.done(successor);
         let took_over = self
             .play
@@ -78,6 +85,21 @@ impl Stage {
         took_over
     }
 
+    /// Inside of one, it would hold SQLite's only write lock, and nobody could take over anything.
+    fn stop_outside_of_transactions(&self, relay: usize) -> anyhow::Result<()> {
+        let crm = self.play.site.database("crm");
+        let db = Connection::open(&crm).context("crm.db")?;
+        db.busy_timeout(LOCK_MAX)?;
+        for _ in 0..STOPS_MAX {
+            self.play.fleet.freeze(relay)?;
+            if db.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
+                return Ok(());
+            }
+            self.play.fleet.thaw(relay)?;
+        }
+        bail!("the relay is always inside of a transaction")
+    }
+
     /// Commands run, and nobody hears of it.
     pub(super) fn lost_replies(&mut self) -> anyhow::Result<()> {
         let before = self.proxy.counts().replies_dropped;
@@ -86,7 +108,9 @@ impl Stage {
             self.proxy.drop_reply_to(APPENDS);
         }
         self.proxy.drop_replies(count);
-        let lost = self.proxy.counted(|counts| counts.replies_dropped > before + count);
+        let lost = self
+            .proxy
+            .counted(|counts| counts.replies_dropped > before + count);
         let lost = self
             .runtime
             .block_on(async { tokio::time::timeout(ASKED_MAX, lost).await });

@@ -13,9 +13,8 @@ use crate::faults::fault::Fault;
 use crate::faults::stage::Stage;
 use crate::faults::tally::Tally;
 use crate::fleet::FOLLOWERS;
-use crate::history::History;
 use crate::play::{Play, runtime};
-use crate::site::{Folder, Served};
+use crate::site::Served;
 use crate::terminal::say;
 
 /// How long followers stand still before something happens, in every other round: what they have not
@@ -108,13 +107,7 @@ impl Stage {
         Ok(())
     }
 
-    fn busy_round(
-        &mut self,
-        fault: Fault,
-        from: u64,
-        to: u64,
-        behind: bool,
-    ) -> anyhow::Result<()> {
+    fn busy_round(&mut self, fault: Fault, from: u64, to: u64, behind: bool) -> anyhow::Result<()> {
         self.play.fleet.allow(to)?;
         let at = self.random.random_range(from..=from + (to - from) / 2);
         self.play.published_to(at)?;

@@ -86,10 +86,11 @@ impl Stage {
     pub(super) fn descriptions(&mut self) -> anyhow::Result<Vec<Description>> {
         let mut found = None;
         let eyes = &self.eyes;
-        self.play.until("the server does not answer", ANSWER_MAX, |_| {
-            found = eyes.descriptions()?;
-            Ok(found.is_some())
-        })?;
+        self.play
+            .until("the server does not answer", ANSWER_MAX, |_| {
+                found = eyes.descriptions()?;
+                Ok(found.is_some())
+            })?;
         found.context("what the watch saw comes first")
     }
 

@@ -94,13 +94,6 @@ impl Fleet {
         Ok(victim)
     }
 
-    /// Kills those at these places by SIGKILL.
-    pub(crate) fn kill_these(&mut self, places: &[usize]) -> anyhow::Result<()> {
-        places
-            .iter()
-            .try_for_each(|&place| self.members[place].kill())
-    }
-
     /// Kills all of them by SIGKILL.
     pub(crate) fn kill_all(&mut self) -> anyhow::Result<()> {
         self.members.iter_mut().try_for_each(Member::kill)

@@ -20,6 +20,9 @@ use crate::terminal::say;
 /// What passes from a master to its replica in a second: less than is published.
 const BYTES_PER_SECOND: u64 = 20_000;
 
+/// So many entries more must be at stake, or all that happen.
+const LACKS_ENOUGH: u64 = 200;
+
 /// How long it may take until the replica is behind.
 const BEHIND_MAX: Duration = Duration::from_secs(30);
 
@@ -59,7 +62,7 @@ pub(crate) fn failover(args: Failover) -> anyhow::Result<String> {
             let at = random.random_range(from..=from + (to - from) / 4);
             ran = play.fleet.allow(to).and_then(|()| {
                 play.published_to(at)?;
-                let gone = fail_over(&mut play, &runtime, &sentinel)?;
+                let gone = fail_over(&mut play, &runtime, &sentinel, to)?;
                 say(format!("fail-over {} of {times}: {gone} entries lost", round + 1));
                 lost += gone;
                 Ok(())
@@ -87,7 +90,12 @@ pub(crate) fn failover(args: Failover) -> anyhow::Result<String> {
 }
 
 /// Returns how many entries the master had, and the one that is promoted has not.
-fn fail_over(play: &mut Play, runtime: &Runtime, sentinel: &Sentinel) -> anyhow::Result<u64> {
+fn fail_over(
+    play: &mut Play,
+    runtime: &Runtime,
+    sentinel: &Sentinel,
+    until: u64,
+) -> anyhow::Result<u64> {
     let master = runtime.block_on(sentinel.master())?;
     let others = sentinel.nodes().iter();
     let replica = others
@@ -96,8 +104,9 @@ fn fail_over(play: &mut Play, runtime: &Runtime, sentinel: &Sentinel) -> anyhow:
         .context("a replica")?;
     let link = runtime.block_on(sentinel.link())?;
     link.set(Mode::Throttle(Way::Down, BYTES_PER_SECOND));
-    play.until("the replica keeps up", BEHIND_MAX, |_| {
-        Ok(lacks(runtime, master, replica)? > 0)
+    play.until("the replica keeps up", BEHIND_MAX, |play| {
+        let lacks = lacks(runtime, master, replica)?;
+        Ok(lacks >= LACKS_ENOUGH || (lacks > 0 && play.published()? == until))
     })?;
 
     let had = tops(runtime, master)?;

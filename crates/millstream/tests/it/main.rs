@@ -8,6 +8,8 @@ mod gaps;
 mod outages;
 mod panicking;
 mod read_only;
+#[cfg(feature = "redis")]
+mod redis;
 mod refusals;
 mod settling;
 mod shared;

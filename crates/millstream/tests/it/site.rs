@@ -18,8 +18,9 @@ use millstream::core::name::{
 };
 use millstream::core::outbox::{Outbox, OutboxRow};
 use millstream::core::wire;
+use millstream::engine::consumer::{self, Consumer};
+use millstream::engine::relay::{self, Relay};
 use millstream::engine::status::{Handle, Status};
-use millstream::engine::{consumer, relay};
 use millstream::rusqlite::Connection;
 use millstream::{App, CancellationToken, Config, Json, NewEvent, Transport};
 
@@ -44,8 +45,13 @@ impl Site {
     }
 
     pub(crate) async fn with(shards: u16, lease: &str) -> Result<Self> {
+        Self::over("sqlite:log/events.db", shards, lease).await
+    }
+
+    /// With a transport that lies elsewhere.
+    pub(crate) async fn over(url: &str, shards: u16, lease: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let site = configure(folder.path(), shards, lease)?;
+        let site = configure(folder.path(), url, shards, lease)?;
         let [crm, hr] = ["crm", "hr"].map(|name| app(&site, name));
         for app in [&crm, &hr] {
             app.migrate().await?;
@@ -66,7 +72,7 @@ impl Site {
 
     /// The same applications as a file with another number of shards describes them.
     pub(crate) fn configured(&self, shards: u16) -> Result<Config> {
-        configure(self.folder.path(), shards, "10s")
+        configure(self.folder.path(), "sqlite:log/events.db", shards, "10s")
     }
 
     /// Makes a second database for HR, as if the first had been lost.
@@ -219,9 +225,10 @@ impl Site {
     }
 }
 
-fn configure(folder: &Path, shards: u16, lease: &str) -> Result<Config> {
+fn configure(folder: &Path, url: &str, shards: u16, lease: &str) -> Result<Config> {
     let path = folder.join("millstream.toml");
     let text = include_str!("site.toml")
+        .replace("URL", url)
         .replace("SHARDS", &shards.to_string())
         .replace("LEASE", lease);
     std::fs::write(&path, text)?;
@@ -315,22 +322,32 @@ pub(crate) struct Running<E> {
 }
 
 pub(crate) fn consume(app: &App, transport: &Transport) -> Running<consumer::Error> {
-    let (consumer, stop) = (app.consumer(transport), CancellationToken::new());
-    let handle = consumer.handle();
-    Running {
-        handle,
-        task: tokio::spawn(consumer.run(stop.clone())),
-        stop,
-    }
+    Running::of_consumer(app.consumer(transport))
 }
 
 pub(crate) fn relay(app: &App, transport: &Transport) -> Running<relay::Error> {
-    let (relay, stop) = (app.relay(transport), CancellationToken::new());
-    let handle = relay.handle();
-    Running {
-        handle,
-        task: tokio::spawn(relay.run(stop.clone())),
-        stop,
+    Running::of_relay(app.relay(transport))
+}
+
+impl Running<consumer::Error> {
+    pub(crate) fn of_consumer(consumer: Consumer) -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            handle: consumer.handle(),
+            task: tokio::spawn(consumer.run(stop.clone())),
+            stop,
+        }
+    }
+}
+
+impl Running<relay::Error> {
+    pub(crate) fn of_relay(relay: Relay) -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            handle: relay.handle(),
+            task: tokio::spawn(relay.run(stop.clone())),
+            stop,
+        }
     }
 }
 

@@ -200,3 +200,32 @@ async fn what_a_stream_lost_is_added_again_also_while_nothing_new_is_sent() -> R
     consumer.stop().await?;
     relay.stop().await
 }
+
+#[tokio::test]
+async fn an_entry_of_somebody_else_takes_no_place() -> Result<()> {
+    let site = Site::new().await?;
+    site.announce().await?;
+    site.append(0, &[entry(1)]).await?;
+    let consumer = consume(&site.hr, &site.transport);
+    consumer.until(|status| settled(status, 1)).await?;
+
+    let mut fields = Fields::default();
+    fields.push("eventId", "foreign");
+    fields.push("eventType", "user.updated");
+    site.append(1, &[Entry { id: at(2), fields }]).await?;
+    consumer
+        .until(|status| stalled(status, "1-2 is not the owner's"))
+        .await?;
+    assert_eq!(site.inbox()?, ["e1 applied"]);
+
+    // What a repair does.
+    let all: Vec<Entry> = (1..=3).map(entry).collect();
+    let log = &site.transport.log;
+    assert_eq!(
+        log.replace(&shard(0), at(2), EntryId::ZERO, &all).await?,
+        Appended::Added
+    );
+    consumer.until(|status| settled(status, 3)).await?;
+    assert_eq!(site.inbox()?, ["e1 applied", "e2 applied", "e3 applied"]);
+    consumer.stop().await
+}

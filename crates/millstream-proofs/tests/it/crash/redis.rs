@@ -1,0 +1,139 @@
+//! The first 10,000 events of the employees history through a real server, one fault each: they must
+//! end in the rows that the model says, whatever happens meanwhile.
+
+use std::ffi::OsString;
+
+use crate::run::{employees, prove};
+
+/// Things that happen in one test.
+const ROUNDS: &str = "4";
+
+fn survives(fault: &str, more: &[&str]) {
+    let arguments = ["redis", "--fault", fault, "--rounds", ROUNDS];
+    let arguments = arguments.iter().chain(more).map(OsString::from);
+    let mut arguments: Vec<OsString> = arguments
+        .chain(["--count", "10000"].map(OsString::from))
+        .collect();
+    match employees() {
+        Some(events) => arguments.extend(["--events".into(), events.into()]),
+        None => println!(
+            "no data/employees beside the workspace (MILLSTREAM_SHARED names it): a made-up history"
+        ),
+    }
+    println!("{}", prove(arguments));
+}
+
+#[test]
+fn redis_every_process_is_killed() {
+    survives("kill", &[]);
+}
+
+#[test]
+fn redis_flushall() {
+    survives("flushall", &[]);
+}
+
+#[test]
+fn redis_flushall_while_idle() {
+    survives("flushall", &["--idle"]);
+}
+
+#[test]
+fn redis_del() {
+    survives("del", &[]);
+}
+
+#[test]
+fn redis_del_while_idle() {
+    survives("del", &["--idle"]);
+}
+
+#[test]
+fn redis_xdel_in_the_middle() {
+    survives("xdel-middle", &[]);
+}
+
+#[test]
+fn redis_xdel_in_the_middle_while_idle() {
+    survives("xdel-middle", &["--idle"]);
+}
+
+#[test]
+fn redis_xdel_of_the_last_entry() {
+    survives("xdel-last", &[]);
+}
+
+#[test]
+fn redis_xdel_of_the_last_entry_while_idle() {
+    survives("xdel-last", &["--idle"]);
+}
+
+#[test]
+fn redis_foreign_xadd() {
+    survives("foreign", &[]);
+}
+
+#[test]
+fn redis_foreign_xadd_while_idle() {
+    survives("foreign", &["--idle"]);
+}
+
+#[test]
+fn redis_rename() {
+    survives("rename", &[]);
+}
+
+#[test]
+fn redis_xtrim_past_everything() {
+    survives("xtrim", &[]);
+}
+
+#[test]
+fn redis_xgroup_destroy() {
+    survives("group-destroy", &[]);
+}
+
+#[test]
+fn redis_eviction() {
+    survives("eviction", &[]);
+}
+
+#[test]
+fn redis_oom_for_ten_seconds() {
+    survives("oom", &["--rounds", "1"]);
+}
+
+#[test]
+fn redis_aof_cut_at_a_random_byte() {
+    survives("aof-cut", &[]);
+}
+
+#[test]
+fn redis_relay_stopped_while_its_successor_works() {
+    survives("stopped-relay", &["--rounds", "3"]);
+}
+
+#[test]
+fn redis_replies_dropped_after_the_command_ran() {
+    survives("lost-replies", &[]);
+}
+
+#[test]
+fn redis_all_of_them() {
+    survives("all", &["--rounds", "14", "--oom-seconds", "3"]);
+}
+
+#[test]
+fn valkey_all_of_them() {
+    survives(
+        "all",
+        &[
+            "--rounds",
+            "14",
+            "--oom-seconds",
+            "3",
+            "--flavour",
+            "valkey",
+        ],
+    );
+}
