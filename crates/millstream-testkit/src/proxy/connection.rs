@@ -13,7 +13,11 @@ use super::pump::{Pump, closes};
 pub(crate) async fn serve(client: TcpStream, shared: Arc<Shared>, control: Control) {
     let server = match control.mode {
         Mode::Refuse => None,
-        _ => TcpStream::connect(control.target).await.ok(),
+        // A server that accepts nobody lets everybody wait.
+        _ => tokio::select! {
+            server = TcpStream::connect(control.target) => server.ok(),
+            () = cut(&shared, &control) => None,
+        },
     };
     let Some(server) = server else {
         shared.count(|counts| {
@@ -61,15 +65,23 @@ async fn between(mut client: TcpStream, mut server: TcpStream, shared: &Shared, 
             heard(&dialogue).down(bytes, shared)
         },
     };
-    let mut control = shared.control.subscribe();
     let cut = tokio::select! {
         _ = async { tokio::try_join!(up.run(), down.run()) } => false,
-        cut = control.wait_for(|control| control.cuts != before.cuts) => cut.is_ok(),
+        () = cut(shared, before) => true,
     };
     if cut {
         reset(&client);
         reset(&server);
     }
+}
+
+/// Waits until all connections are cut that were there `before`.
+async fn cut(shared: &Shared, before: &Control) {
+    let mut control = shared.control.subscribe();
+    let cut = control
+        .wait_for(|control| control.cuts != before.cuts)
+        .await;
+    drop(cut.expect("what is shared holds the sender"));
 }
 
 /// Makes the end of a stream a reset, which also throws away what is on its way.
