@@ -26,6 +26,16 @@ impl EntryId {
     pub const fn new(high: u64, low: u64) -> Self {
         Self { high, low }
     }
+
+    /// The largest id below this one; itself where there is none.
+    #[must_use]
+    pub fn before(self) -> Self {
+        match (self.high, self.low) {
+            (0, 0) => self,
+            (high, 0) => Self::new(high - 1, u64::MAX),
+            (high, low) => Self::new(high, low - 1),
+        }
+    }
 }
 
 impl fmt::Display for EntryId {

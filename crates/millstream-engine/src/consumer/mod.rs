@@ -10,6 +10,7 @@
 //! ([`reporter`]) or acked.
 
 mod following;
+mod held;
 mod judge;
 mod options;
 mod owned;

@@ -17,6 +17,7 @@ use millstream_core::log::ReadLimit;
 use millstream_core::name::StreamName;
 use millstream_core::queue::{Claimed, Member};
 
+use crate::consumer::held::{Held, WATCHED_MAX};
 use crate::consumer::judge::Judge;
 use crate::consumer::settler::{Settler, Stop};
 
@@ -48,6 +49,7 @@ pub(super) async fn run(
         competes: settler.lease.is_shared_out(),
         claim_idle,
         claimed_at: None,
+        held: Held::default(),
         tidied_at: None,
         doubtful: true,
     };
@@ -67,6 +69,7 @@ struct Worker {
     competes: bool,
     claim_idle: Duration,
     claimed_at: Option<Instant>,
+    held: Held,
     tidied_at: Option<Instant>,
     /// Whether entries may have been handed to us that never arrived.
     doubtful: bool,
@@ -156,6 +159,39 @@ impl Worker {
                 Err(error) => {
                     self.doubtful = true;
                     self.wait_out(settler, &error).await?;
+                }
+            }
+        }
+        self.take_over_by_own_clock(settler).await
+    }
+
+    /// What nobody has moved for long, whatever the transport's clock says. Mostly nothing: an entry
+    /// that is idle by both clocks was claimed just before.
+    async fn take_over_by_own_clock(&mut self, settler: &mut Settler) -> Result<(), Stop> {
+        let queue = settler.transport.queue.clone();
+        let Member { group, consumer } = settler.member.clone();
+        let pending = queue
+            .pending(&self.stream, &group, EntryId::ZERO, WATCHED_MAX)
+            .await;
+        let pending = match pending {
+            Ok(pending) => pending,
+            Err(error) => return self.wait_out(settler, &error).await,
+        };
+        let one = ReadLimit { count: 1, bytes: 1 };
+        let now = Instant::now();
+        for id in self.held.look(&consumer, pending, self.claim_idle, now) {
+            let claim = queue.claim(
+                &self.stream,
+                &settler.member,
+                Duration::ZERO,
+                id.before(),
+                one,
+            );
+            match claim.await {
+                Ok(claimed) => self.settle_claimed(settler, claimed).await?,
+                Err(error) => {
+                    self.doubtful = true;
+                    return self.wait_out(settler, &error).await;
                 }
             }
         }

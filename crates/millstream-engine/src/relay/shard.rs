@@ -164,7 +164,7 @@ impl Sender {
     pub(super) async fn look(&mut self) -> Result<Step, Error> {
         let found = self.log.describe(&self.shard).await?;
         let last = if found.length > 0 {
-            self.entry_after(before(found.last)).await?
+            self.entry_after(found.last.before()).await?
         } else {
             None
         };
@@ -268,15 +268,6 @@ impl Sender {
                 Ok(Step::Sent(0))
             }
         }
-    }
-}
-
-/// The largest id below this one.
-fn before(id: EntryId) -> EntryId {
-    match (id.high, id.low) {
-        (0, 0) => id,
-        (high, 0) => EntryId::new(high - 1, u64::MAX),
-        (high, low) => EntryId::new(high, low - 1),
     }
 }
 

@@ -4,6 +4,7 @@
 //! head of each module: changing a rule is changing a table, in a commit that says why.
 
 mod arrows;
+mod faults;
 mod licences;
 mod manifests;
 mod repository;

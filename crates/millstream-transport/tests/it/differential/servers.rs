@@ -18,12 +18,14 @@ async fn check(flavour: Flavour, protocol: Protocol) {
     let report = run(&left, &right, DECLARED, options(OPERATIONS))
         .await
         .unwrap_or_else(|failure| panic!("{failure}"));
-    println!("{flavour}: {report}");
     assert_eq!(report.operations, OPERATIONS);
     check_reached(&report);
     for difference in DECLARED {
         let name = difference.name;
-        assert!(report.differences.contains_key(name), "not seen: {name}");
+        assert!(
+            report.differences.contains_key(name),
+            "{flavour} does not show {name:?}: {report}"
+        );
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use millstream::core::clock::{Clock, SystemClock, Timestamp};
+use millstream::core::log::ReadLimit;
 use millstream::engine::consumer::{self, Consumer};
 use millstream::engine::relay::{self, Relay};
 use millstream::{App, Transport};
 use millstream_testkit::server::{Flavour, Server};
 
-use super::place::{Place, runs};
+use super::place::{Place, member, runs};
 use crate::site::{Running, consume, eventually, rows};
 
 /// It jumps forth and back while three instances compete: what is claimed too early has no second
@@ -44,6 +45,37 @@ async fn a_server_whose_clock_jumps_delivers_each_event_once() -> Result<()> {
     }
     relay.stop().await?;
     assert_eq!(place.balance()?, top);
+    Ok(())
+}
+
+/// By the server's clock they are not idle for another hour.
+#[tokio::test]
+async fn what_an_instance_took_before_the_clock_went_back_is_claimed() -> Result<()> {
+    const EVENTS: u64 = 30;
+    let server = Server::builder(Flavour::Valkey).in_memory();
+    let place = Place::on(server.clock_offset(60 * 60), 1).await?;
+    place.credit(1..=EVENTS).await?;
+    let limit = ReadLimit {
+        count: 20,
+        bytes: usize::MAX,
+    };
+    let (queue, stream) = (&place.site.transport.queue, place.site.stream());
+    let dead = member("dead")?;
+    let taken = queue.read_group(&stream, &dead, limit, Duration::ZERO);
+    assert_eq!(taken.await?.len(), 20);
+    place.server.set_clock_offset(0).await?;
+
+    let hr = place.accounts()?.parallel(true);
+    let hr = hr.claim_idle(Duration::from_millis(200));
+    let consumers: Vec<_> = (0..2)
+        .map(|_| consume(&hr, &place.site.transport))
+        .collect();
+    eventually(EVENTS, async || place.balance()).await?;
+    eventually(0, async || place.pending().await).await?;
+    for consumer in consumers {
+        consumer.stop().await?;
+    }
+    assert_eq!(place.balance()?, EVENTS);
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! Servers that come back with less than they had.
 
 use anyhow::Result;
-use millstream_testkit::server::Flavour;
+use millstream_testkit::server::{Flavour, Server};
 
-use super::place::{Place, is_paused};
+use super::place::{Place, is_paused, runs};
 use crate::site::{consume, relay};
 
 /// Everything is gone, also what was on its way.
@@ -30,6 +30,28 @@ async fn a_server_without_persistence_loses_nothing_of_ours() -> Result<()> {
         relay.stop().await?;
     }
     Ok(())
+}
+
+/// By SIGKILL, again and again, while events pass.
+#[tokio::test]
+async fn a_server_that_is_killed_over_and_over_is_waited_for() -> Result<()> {
+    const KILLS: u64 = 6;
+    let place = Place::on(Server::builder(Flavour::Redis), 4).await?;
+    let relay = relay(&place.site.crm, &place.site.transport);
+    let consumer = consume(&place.site.hr, &place.site.transport);
+    for round in 0..KILLS {
+        place.publish(20 * round + 1..=20 * round + 20).await?;
+        let some = 20 * round + 1;
+        consumer
+            .until(|status| status.counts.total() >= some)
+            .await?;
+        place.server.restart().await?;
+    }
+    place.settled(20 * KILLS).await?;
+    relay.until(runs).await?;
+    consumer.until(runs).await?;
+    consumer.stop().await?;
+    relay.stop().await
 }
 
 /// A snapshot of some time ago: what came since is sent again, and what HR has settled since is not
