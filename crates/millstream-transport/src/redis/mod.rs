@@ -25,6 +25,7 @@
 //! | `acknowledgments:{crm}` | messages to an owner of streams, a stream |
 //! | `millstream:publishers` | descriptors, a hash with a field `inter-app-events crm` for each |
 
+mod acl;
 mod ack;
 mod acknowledge;
 mod add;
@@ -64,5 +65,6 @@ mod tls;
 mod trim;
 mod url;
 
+pub use acl::Role;
 pub use connect::Transport;
 pub use options::{Options, Protocol};
