@@ -61,7 +61,9 @@ impl Stage {
     /// The relay that works stands still for longer than its lease, and wakes up when another has
     /// done its work.
     pub(super) fn stopped_relay(&mut self) -> anyhow::Result<()> {
+        let (from, to) = self.part;
         let before = RELAYS.map(|relay| self.play.fleet.done(relay));
+        self.play.fleet.allow(from + (to - from) / 2)?;
         let moved = |play: &Play| {
             let now = RELAYS.into_iter().zip(before);
             let mut moved = now.filter(|(relay, before)| play.fleet.done(*relay) > *before);
@@ -76,6 +78,7 @@ impl Stage {
 
         self.stop_outside_of_transactions(stopped)?;
         let before = self.play.fleet.done(successor);
+        self.play.fleet.allow(to)?;
         let took_over = self
             .play
             .until("no successor works", TAKE_OVER_MAX, |play| {

@@ -63,6 +63,7 @@ pub(crate) fn faults(args: Faults) -> anyhow::Result<String> {
             random: StdRng::seed_from_u64(seed),
             tally: Tally::default(),
             oom: Duration::from_secs(oom_seconds),
+            part: (0, 0),
             runtime,
         };
         let ran = stage.rounds(faults.clone(), rounds, idle);
@@ -95,11 +96,12 @@ impl Stage {
             }
             let fault = faults[turn];
             let (from, to) = (events * round / rounds, events * (round + 1) / rounds);
+            self.part = (from, to);
             let behind = round % 2 == 0;
             let done = if idle {
                 self.idle_round(fault, to, behind && fault != Fault::Kill)
             } else {
-                self.busy_round(fault, from, to, behind)
+                self.busy_round(fault, behind)
             };
             done.with_context(|| format!("round {} of {rounds}, {fault}", round + 1))?;
             say(format!("round {} of {rounds}: {fault}", round + 1));
@@ -107,23 +109,24 @@ impl Stage {
         Ok(())
     }
 
-    fn busy_round(&mut self, fault: Fault, from: u64, to: u64, behind: bool) -> anyhow::Result<()> {
-        self.play.fleet.allow(to)?;
-        let at = self.random.random_range(from..=from + (to - from) / 2);
-        self.play.published_to(at)?;
+    fn busy_round(&mut self, fault: Fault, behind: bool) -> anyhow::Result<()> {
+        let (from, to) = self.part;
+        // These last: whoever stood still for so long would lose more than sight of entries, and
+        // a relay can only be succeeded while something is left to do.
+        let behind = behind && !matches!(fault, Fault::Oom | Fault::StoppedRelay);
+        if fault != Fault::StoppedRelay {
+            self.play.fleet.allow(to)?;
+            let at = self.random.random_range(from..=from + (to - from) / 2);
+            self.play.published_to(at)?;
+        }
         if behind {
             FOLLOWERS
                 .iter()
                 .try_for_each(|&place| self.play.fleet.freeze(place))?;
             thread::sleep(BEHIND);
         }
-        // Out of memory, they would stand still for as long as that lasts.
-        let long = matches!(fault, Fault::Oom | Fault::StoppedRelay);
-        if behind && long {
-            self.thaw()?;
-        }
         let done = self.inject(fault);
-        if behind && !long && fault != Fault::Kill {
+        if behind && fault != Fault::Kill {
             self.thaw()?;
         }
         done?;

@@ -29,6 +29,8 @@ pub(super) struct Stage {
     pub(super) random: StdRng,
     pub(super) tally: Tally,
     pub(super) oom: Duration,
+    /// The events of this round: those before it, and those up to its end.
+    pub(super) part: (u64, u64),
     pub(super) runtime: Runtime,
 }
 

@@ -12,34 +12,16 @@ use millstream_testkit::{app, instance, shard, stream};
 
 use super::File;
 
-/// What a program with tables of version 1 may have left: three events of which two are numbered, and
-/// three that arrived, of which one is dead.
-const ROWS_1: &str = r#"
-    INSERT INTO sync_millstream_meta VALUES
-      ('version', '1'), ('database', 'd1'), ('application', 'hr'), ('stream', 'events');
-    INSERT INTO sync_millstream_instances VALUES ('old', 'relay', 7);
-    INSERT INTO sync_outbox (event_id, event_type, tenant_id, entity_id, event_data)
-      VALUES ('e1', 'user.updated', 'acme', '7', '{"n":1}'),
-             ('e2', 'user.updated', 'acme', '7', '{"n":2}'),
-             ('e3', 'user.updated', 'acme', '7', '{"n":3}');
-    UPDATE sync_outbox SET shard = 0, generation = 1, seq = id WHERE id < 3;
-    INSERT INTO sync_millstream_shards VALUES
-      (1, 'relay', 'events', 'hr', 0, 4, 'old', 1, 2, 'e2'),
-      (2, 'consumer', 'events', 'crm', 0, 3, 'old', 1, 3, 'in-3');
-    INSERT INTO sync_millstream_inbox VALUES
-      (2, 1, 1, 'in-1', 'user.created', NULL, 'acme', '7', 'applied', '2026-01-01T00:00:00Z', 5, 6),
-      (2, 1, 2, 'in-2', 'user.created', NULL, 'acme', '8', 'dead', '2026-01-01T00:00:00Z', 5, 6),
-      (2, 1, 3, 'in-3', 'user.created', NULL, 'acme', '9', 'skipped', '2026-01-01T00:00:00Z', 5, 6);
-    INSERT INTO sync_dead_letters VALUES
-      (1, 2, 1, 2, 'in-2', 'user.created', 'crm', 'acme', '8', 'dead', 'no', 1, x'00', 6);"#;
+/// Tables of version 1 whose names begin with `sync_`, and rows in them.
+const VERSION_1: &str = include_str!("version_1.sql");
 
 /// A file of version 1 with these rows, before and after it was migrated.
 async fn migrated() -> (File, Vec<String>) {
     let site = File::new("sync_");
     let prefix = Prefix::new("sync_").unwrap();
     let scripts = pending(&site.open(), &prefix).unwrap();
-    site.execute(&scripts[0]).await.unwrap();
-    site.execute(ROWS_1).await.unwrap();
+    assert!(VERSION_1.starts_with(&scripts[0]), "what is out is kept");
+    site.execute(VERSION_1).await.unwrap();
     let before = kept(&site).await;
 
     let mut db = site.open();
@@ -132,10 +114,7 @@ async fn numbers_of_version_1_are_as_old_as_the_migration() {
 #[tokio::test]
 async fn a_file_of_version_1_is_not_used_as_it_is() {
     let site = File::new("sync_");
-    let prefix = Prefix::new("sync_").unwrap();
-    let scripts = pending(&site.open(), &prefix).unwrap();
-    site.execute(&scripts[0]).await.unwrap();
-    site.execute(ROWS_1).await.unwrap();
+    site.execute(VERSION_1).await.unwrap();
     let error = site.connect().await.identity().await.unwrap_err();
     assert!(error.to_string().contains("millstream migrate"), "{error}");
 }
