@@ -70,6 +70,10 @@ impl Gate {
     /// Shuts the gate for a while.
     pub(super) fn failed(&self, fault: &Fault) {
         let mut state = self.state();
+        // All connections of one outage end at once: that is one failure.
+        if matches!(&state.shut, Some((until, _)) if Instant::now() < *until) {
+            return;
+        }
         let longest = PAUSE_MIN
             .saturating_mul(1 << state.failures.min(16))
             .min(PAUSE_MAX);
@@ -92,7 +96,9 @@ mod tests {
         let gate = Gate::new();
         for longest in [50, 100, 200, 400, 800, 1_600, 2_000, 2_000] {
             drop(gate.pass().await.expect("the last pause is over"));
-            gate.failed(&Fault::away("down"));
+            for _connection in 0..3 {
+                gate.failed(&Fault::away("down"));
+            }
             assert!(gate.pass().await.is_err());
             tokio::time::advance(Duration::from_millis(longest / 2 - 1)).await;
             assert!(gate.pass().await.is_err(), "{longest}");

@@ -60,7 +60,7 @@ pub async fn an_entry_twice_in_a_batch_is_applied_once<S: Site>() {
 pub async fn another_event_under_the_same_entry_id_is_applied<S: Site>() {
     let (site, mut source, mut consumer) = ready::<S>().await;
     let opened = source.send(&event("account.opened", "acme", "7", r#"{"balance":100}"#));
-    consumer.settle(&[opened.clone()]).await;
+    consumer.settle(std::slice::from_ref(&opened)).await;
     let mut entries = source.send_all([
         &event("account.credited", "acme", "7", CREDIT),
         &event("account.credited", "acme", "7", r#"{"amount":20}"#),
