@@ -57,7 +57,11 @@ impl Role {
     /// Each allows some commands on some keys.
     fn selectors(self, application: &AppName, streams: &[StreamName]) -> Vec<String> {
         let any = |prefix| keys(prefix, streams, |stream| format!("{stream}:{{*}}"));
-        let own = |prefix| keys(prefix, streams, |stream| format!("{stream}:{{{application}:*}}"));
+        let own = |prefix| {
+            keys(prefix, streams, |stream| {
+                format!("{stream}:{{{application}:*}}")
+            })
+        };
         let shared = |prefix| keys(prefix, streams, StreamName::to_string);
         let select = |rules: String| format!("({rules})");
         match self {
@@ -75,7 +79,7 @@ impl Role {
             Self::Consumer => vec![
                 select(format!(
                     "{} {SCRIPTS} {INFO} +xread +xgroup|create +xgroup|setid \
-                     +xgroup|createconsumer",
+                     +xgroup|createconsumer +xgroup|destroy",
                     any("~")
                 )),
                 select(format!(
@@ -115,7 +119,9 @@ impl fmt::Display for Role {
 
 /// A pattern of keys for each stream. Nothing that a name may contain means anything in them.
 fn keys(prefix: &str, streams: &[StreamName], key: impl Fn(&StreamName) -> String) -> String {
-    let patterns = streams.iter().map(|stream| format!("{prefix}{}", key(stream)));
+    let patterns = streams
+        .iter()
+        .map(|stream| format!("{prefix}{}", key(stream)));
     patterns.collect::<Vec<_>>().join(" ")
 }
 
@@ -131,9 +137,18 @@ mod tests {
     fn a_consumer_cannot_write_to_shards() {
         let streams = ["a", "b"].map(|name| StreamName::new(name).unwrap());
         let rules = Role::Consumer.rules(&AppName::new("hr").unwrap(), &streams);
-        let shards = rules.iter().find(|rule| rule.starts_with("(~a:{*} ~b:{*} "));
+        let shards = rules
+            .iter()
+            .find(|rule| rule.starts_with("(~a:{*} ~b:{*} "));
         let shards = shards.expect("both streams in one selector");
-        assert!(!shards.contains("xadd") && !shards.contains("unlink"), "{shards}");
-        assert!(rules.iter().all(|rule| !rule.contains("+@") && !rule.contains("allkeys")));
+        assert!(
+            !shards.contains("xadd") && !shards.contains("unlink"),
+            "{shards}"
+        );
+        assert!(
+            rules
+                .iter()
+                .all(|rule| !rule.contains("+@") && !rule.contains("allkeys"))
+        );
     }
 }

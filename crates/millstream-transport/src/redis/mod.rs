@@ -25,9 +25,9 @@
 //! | `acknowledgments:{crm}` | messages to an owner of streams, a stream |
 //! | `millstream:publishers` | descriptors, a hash with a field `inter-app-events crm` for each |
 
-mod acl;
 mod ack;
 mod acknowledge;
+mod acl;
 mod add;
 mod address;
 mod announce;

@@ -80,7 +80,10 @@ fn member() -> Member {
 fn check_refused<T: std::fmt::Debug>(answer: Result<T, Error>, what: &str) {
     let error = answer.expect_err(what);
     assert_eq!(error.kind(), ErrorKind::Misconfigured, "{what}: {error}");
-    assert!(error.to_string().contains("`millstream acl`"), "{what}: {error}");
+    assert!(
+        error.to_string().contains("`millstream acl`"),
+        "{what}: {error}"
+    );
 }
 
 /// Everything that the two contracts have: which of it works.
@@ -204,6 +207,7 @@ async fn roles(flavour: Flavour) {
         "groups",
         "consumers",
         "forget_consumer",
+        "forget_positions",
     ];
     check(&site.user(Role::Consumer).await, &may).await;
 
