@@ -288,7 +288,7 @@ pub(crate) enum Config {
     Show,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Bench {
     /// Events to drain
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..))]
@@ -305,7 +305,25 @@ pub(crate) struct Bench {
     /// The folder for databases and log; a temporary one by default
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
+    /// Measure a Redis or Valkey in the place of the embedded log: relay, consumer, and what they cost
+    /// while idle. Its keys are named bench-…, and removed at the end
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "URL")]
+    pub(crate) transport: Option<String>,
     /// One part in a process of its own
     #[arg(long, hide = true)]
     pub(crate) part: Option<String>,
+    /// What the names of a measurement end in
+    #[arg(long, hide = true)]
+    pub(crate) run: Option<String>,
+}
+
+impl Bench {
+    /// The URL of the server that is measured, if it is one.
+    pub(crate) fn transport(&self) -> Option<&str> {
+        #[cfg(feature = "redis")]
+        return self.transport.as_deref();
+        #[cfg(not(feature = "redis"))]
+        None
+    }
 }

@@ -1,12 +1,11 @@
 //! What most commands begin with: the configuration, and the applications that are meant.
 
-use anyhow::Context as _;
-
-use millstream::core::entry::EntryId;
+use millstream::core::entry::{EntryId, Shard};
+use millstream::core::error::{Error, ErrorKind};
 use millstream::core::name::{AppName, StreamName};
 use millstream::{App, Config, Transport};
 
-use crate::cli::Global;
+use crate::cli::{Global, Role};
 use crate::exit_code::Coded;
 
 /// Loads the configuration.
@@ -61,7 +60,51 @@ pub(crate) fn find<'a>(config: &'a Config, name: &str) -> anyhow::Result<&'a App
 pub(crate) async fn connect(config: &Config) -> anyhow::Result<Transport> {
     millstream::connect_to(&config.transport)
         .await
-        .with_context(|| format!("cannot use the transport {}", config.transport))
+        .map_err(|error| unusable(config, error))
+}
+
+/// Says that the transport cannot be used, and what to do. Why is in the error, with where it is.
+pub(crate) fn unusable(config: &Config, error: Error) -> anyhow::Error {
+    let away = error.kind() == ErrorKind::Unavailable;
+    let error = anyhow::Error::new(error);
+    if away {
+        let path = config.path.display();
+        error.context(format!(
+            "cannot reach the transport (is it running, and its url in {path} right?)"
+        ))
+    } else {
+        error.context("cannot use the transport")
+    }
+}
+
+/// Asks about every key that relays and consumers will work with: what is wrong with one shows now,
+/// and not with the first event.
+pub(crate) async fn look(
+    transport: &Transport,
+    apps: &[&App],
+    wanted: &impl Fn(Role) -> bool,
+) -> Result<(), Error> {
+    for app in apps {
+        if wanted(Role::Relay) {
+            for stream in app.publishes() {
+                for number in 0..stream.shards {
+                    let shard = Shard {
+                        stream: stream.name.clone(),
+                        owner: app.name().clone(),
+                        number,
+                    };
+                    transport.log.describe(&shard).await?;
+                }
+            }
+        }
+        if wanted(Role::Consumer) {
+            for stream in app.subscribes() {
+                transport.queue.describe_shared(stream).await?;
+                transport.log.publishers(Some(stream)).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The named stream, or all that are configured.

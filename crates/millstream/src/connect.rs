@@ -30,7 +30,7 @@ pub async fn connect_to(transport: &config::Transport) -> Result<Transport, Erro
         config::Transport::Memory => sqlite::Options::memory(),
         #[cfg(feature = "redis")]
         config::Transport::Redis(options) => {
-            let redis = redis::Transport::connect(options.clone()).await?;
+            let redis = redis::Transport::connect((**options).clone()).await?;
             return Ok(Transport::new(redis));
         }
     };

@@ -35,6 +35,8 @@
 mod app;
 pub mod config;
 mod connect;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod sqlite;
 
 pub use millstream_core as core;

@@ -33,6 +33,8 @@ async fn check(global: &Global, offline: bool) -> anyhow::Result<Code> {
                 .map_err(|error| explain(&config, app.name(), error))?;
             checked.push(app.name().as_str());
         }
+        let apps: Vec<&App> = config.apps.values().collect();
+        context::look(&transport, &apps, &|_| true).await?;
         remarks = unheard(&config, &transport).await?;
     }
     if global.json {

@@ -2,8 +2,7 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use millstream::core::entry::Shard;
-use millstream::core::error::{Error, ErrorKind};
+use millstream::core::error::ErrorKind;
 use millstream::core::name::AppName;
 use millstream::core::retry::RetryPolicy;
 use millstream::engine::backoff::Backoff;
@@ -83,7 +82,7 @@ async fn reach(
     loop {
         let reached = async {
             let transport = millstream::connect_to(&config.transport).await?;
-            match look(&transport, apps, wanted).await {
+            match context::look(&transport, apps, wanted).await {
                 // A part of it may be away: whoever needs that waits for it.
                 Err(error) if error.kind() != ErrorKind::Unavailable => Err(error),
                 _ => Ok(transport),
@@ -92,47 +91,14 @@ async fn reach(
         match reached.await {
             Ok(transport) => return Ok(Some(transport)),
             Err(reason) if reason.kind() == ErrorKind::Unavailable => {
-                warn!(transport = %config.transport, %reason, "waiting for the transport");
+                warn!(%reason, "waiting for the transport");
                 if !backoff.wait(stop).await {
                     return Ok(None);
                 }
             }
-            Err(error) => {
-                let transport = &config.transport;
-                return Err(error).with_context(|| format!("cannot use the transport {transport}"));
-            }
+            Err(error) => return Err(context::unusable(config, error)),
         }
     }
-}
-
-/// Asks about every key that relays and consumers will work with: what is wrong with one shows now,
-/// and not with the first event.
-async fn look(
-    transport: &Transport,
-    apps: &[&App],
-    wanted: &impl Fn(Role) -> bool,
-) -> Result<(), Error> {
-    for app in apps {
-        if wanted(Role::Relay) {
-            for stream in app.publishes() {
-                for number in 0..stream.shards {
-                    let shard = Shard {
-                        stream: stream.name.clone(),
-                        owner: app.name().clone(),
-                        number,
-                    };
-                    transport.log.describe(&shard).await?;
-                }
-            }
-        }
-        if wanted(Role::Consumer) {
-            for stream in app.subscribes() {
-                transport.queue.describe_shared(stream).await?;
-                transport.log.publishers(Some(stream)).await?;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn consume(

@@ -34,7 +34,7 @@ fn an_event_is_published_applied_and_found_again() -> Result<()> {
     folder.run(&["config", "check"]).done()?;
     assert_eq!(
         folder.run(&["migrate"]).done()?,
-        "crm: up to date (version 1)\nhr: up to date (version 1)\n"
+        "crm: up to date (version 2)\nhr: up to date (version 2)\n"
     );
 
     let mut service = folder.start(&["run"])?;
@@ -165,8 +165,8 @@ fn scripts_get_json() -> Result<()> {
     assert_eq!(
         folder.run(&["migrate", "--json"]).json()?,
         [
-            json!({ "app": "crm", "from": 0, "to": 1 }),
-            json!({ "app": "hr", "from": 0, "to": 1 })
+            json!({ "app": "crm", "from": 0, "to": 2 }),
+            json!({ "app": "hr", "from": 0, "to": 2 })
         ]
     );
     assert_eq!(
@@ -220,15 +220,39 @@ fn scripts_get_json() -> Result<()> {
     assert_eq!(streams.len(), 4);
     assert_eq!(
         names(&streams[0])?,
-        ["groups", "last", "length", "publisher", "shard", "stream"]
+        [
+            "first",
+            "floor",
+            "groups",
+            "last",
+            "length",
+            "publisher",
+            "shard",
+            "state",
+            "stream",
+            "top"
+        ]
     );
     let used = streams
         .iter()
         .find(|shard| shard["length"] == 2)
         .context("one shard has both")?;
+    let group = &used["groups"][0];
     assert_eq!(
-        used["groups"],
-        json!([{ "name": "hr", "at": "1-2", "lag": 0, "pending": 0 }]),
+        names(group)?,
+        [
+            "at",
+            "base",
+            "holdsFloor",
+            "lag",
+            "name",
+            "pending",
+            "settled"
+        ]
+    );
+    assert_eq!(
+        (&group["name"], &group["at"], &group["base"], &group["lag"]),
+        (&json!("hr"), &json!("1-2"), &json!("0-0"), &json!(0)),
         "{used}"
     );
     let tail = folder.run(&["tail", "-n", "1", "--json"]).json()?;

@@ -85,6 +85,13 @@ impl Folder {
 
     /// Starts relay and consumer with everything in the log, and waits until they run.
     pub(crate) fn start(&self, args: &[&str]) -> Result<Service> {
+        let mut service = self.begin(args)?;
+        service.says("running;")?;
+        Ok(service)
+    }
+
+    /// Starts a service with everything in the log.
+    pub(crate) fn begin(&self, args: &[&str]) -> Result<Service> {
         let log = self.path("run.log");
         let child = self
             .command(args)
@@ -92,17 +99,7 @@ impl Folder {
             .stderr(File::create(&log)?)
             .stdout(Stdio::null())
             .spawn()?;
-        let mut service = Service { child, log };
-        eventually(|| {
-            ensure!(
-                service.child.try_wait()?.is_none(),
-                "it ended: {}",
-                service.log()?
-            );
-            ensure!(service.log()?.contains("running;"), "{}", service.log()?);
-            Ok(())
-        })?;
-        Ok(service)
+        Ok(Service { child, log })
     }
 
     /// The first column of every row.
@@ -183,6 +180,16 @@ impl Service {
     /// What it has logged.
     pub(crate) fn log(&self) -> Result<String> {
         Ok(fs::read_to_string(&self.log)?)
+    }
+
+    /// Waits until it has logged something.
+    pub(crate) fn says(&mut self, text: &str) -> Result<()> {
+        eventually(|| {
+            let log = self.log()?;
+            ensure!(self.child.try_wait()?.is_none(), "it ended: {log}");
+            ensure!(log.contains(text), "{log}");
+            Ok(())
+        })
     }
 
     /// Asks it to stop, and says how it ended and how long that took.

@@ -18,8 +18,9 @@ fn the_commands_and_exit_codes_are_listed() -> Result<()> {
       migrate       Make our tables in the applications' databases
       run           Send outboxes and apply what arrives, until stopped
       publish       Publish one event, or many from a file or stdin
-      streams       Show streams, their shards, and how far each application is
+      streams       Show streams, their shards, how far each application is, and who holds what back
       tail          Show the last events of a stream
+      trim          Remove now from streams what every application has settled
       dead-letters  Look at events that could not be applied, and those that wait behind them
       config        Look at the configuration
       bench         Measure this machine: one consumer against the floor under it

@@ -8,5 +8,7 @@ mod flow;
 mod folder;
 mod help;
 mod plain;
+#[cfg(feature = "redis")]
+mod redis;
 mod refusals;
 mod terminal;

@@ -16,15 +16,18 @@ pub(super) async fn announce(transport: &Transport, descriptor: &Descriptor) -> 
     let json = descriptor.to_json();
     let answer = ANNOUNCE
         .run(&transport.router, PUBLISHERS, |command| {
-            // A space is in no name.
-            let field = format!("{} {}", descriptor.stream, descriptor.owner);
-            command.arg(field).arg(&json);
+            command.arg(field(descriptor)).arg(&json);
         })
         .await;
     let stream = &descriptor.stream;
     answer
         .map(drop)
         .map_err(transport.cannot("announce a publisher of", stream))
+}
+
+/// The name of a descriptor. A space is in no other name.
+pub(super) fn field(descriptor: &Descriptor) -> String {
+    format!("{} {}", descriptor.stream, descriptor.owner)
 }
 
 pub(super) async fn publishers(

@@ -198,6 +198,19 @@ impl Connection {
         accept(value)
     }
 
+    /// Runs commands in one go, and fails with the first that was refused.
+    pub(super) async fn run_all(&self, commands: &Pipeline) -> Result<(), Fault> {
+        let mut connection = self.multiplexed.clone();
+        let answers = connection.send_packed_commands(commands, 0, commands.len());
+        let answers = timeout(ANSWER_MAX, answers)
+            .await
+            .map_err(|_| Fault::Lost(format!("no answer within {ANSWER_MAX:?}")))?
+            .map_err(lost)?;
+        answers
+            .into_iter()
+            .try_for_each(|answer| accept(answer).map(drop))
+    }
+
     /// Runs a command whose key is being moved to this node.
     pub(super) async fn run_asking(&self, command: &Cmd, max: Duration) -> Result<Value, Fault> {
         let mut both = Pipeline::new();

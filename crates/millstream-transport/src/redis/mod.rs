@@ -32,6 +32,7 @@ mod add;
 mod address;
 mod announce;
 mod append;
+mod bare;
 mod call;
 mod claim;
 mod cluster;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::{Cmd, Pipeline, Value};
 use tokio::time::Instant;
 
 use super::address::Address;
@@ -64,6 +64,12 @@ impl Router {
     pub(super) async fn run(&self, key: &[u8], command: &Cmd) -> Result<Value, Fault> {
         self.send(key, Lane::Shared, |_| Cow::Borrowed(command))
             .await
+    }
+
+    /// Runs commands for one key in one go. No redirect is followed.
+    pub(super) async fn pipeline(&self, key: &[u8], commands: &Pipeline) -> Result<(), Fault> {
+        let node = self.nodes.at(&self.resolve(key).await?);
+        node.shared().await?.run_all(commands).await
     }
 
     /// Runs a command that brings much or waits at the server for up to `wait`, on a connection of its

@@ -25,7 +25,7 @@ pub(super) fn read(
     let transport = checker.address(span, Transport::parse(&url))?;
     match transport.relative_to(folder) {
         #[cfg(feature = "redis")]
-        Transport::Redis(options) => redis::read(options, &url, section, folder, checker),
+        Transport::Redis(options) => redis::read(*options, &url, section, folder, checker),
         transport => {
             refuse_keys(&section, checker);
             Some(transport)

@@ -54,7 +54,7 @@ pub(super) fn read(
         let certificate = readable(certificate, folder, checker)?;
         options = options.certificate(certificate, readable(key, folder, checker)?);
     }
-    Some(Transport::Redis(options))
+    Some(Transport::Redis(Box::new(options)))
 }
 
 /// Finds keys that have no meaning for this URL, or need another one.

@@ -16,7 +16,7 @@ pub enum Transport {
     Memory,
     /// Redis or Valkey: `redis://localhost` and its relatives.
     #[cfg(feature = "redis")]
-    Redis(redis::Options),
+    Redis(Box<redis::Options>),
 }
 
 /// An address that names no transport. No message holds more of it than the scheme, since addresses
@@ -65,7 +65,7 @@ impl Transport {
     #[cfg(feature = "redis")]
     fn parse_redis(url: &str) -> Result<Self, InvalidTransport> {
         redis::Options::parse(url)
-            .map(Self::Redis)
+            .map(|options| Self::Redis(Box::new(options)))
             .map_err(|error| InvalidTransport::Redis(error.to_string()))
     }
 

@@ -4,6 +4,8 @@ use anyhow::{Context, bail};
 
 use crate::cli::{Bench, Global};
 use crate::commands::bench::part::{self, Measured, Part};
+#[cfg(feature = "redis")]
+use crate::commands::bench::server;
 use crate::commands::bench::{report, rows};
 use crate::exit_code::Code;
 use crate::output::Progress;
@@ -14,6 +16,10 @@ pub(super) const ROUNDS: u32 = 3;
 pub(in crate::commands) async fn run(global: &Global, args: &Bench) -> anyhow::Result<Code> {
     if let Some(part) = &args.part {
         return part::run_here(part, args).await;
+    }
+    #[cfg(feature = "redis")]
+    if let Some(url) = &args.transport {
+        return server::run(global, args, url).await;
     }
     let temporary;
     let dir: &Path = match &args.dir {
@@ -52,7 +58,7 @@ pub(in crate::commands) async fn run(global: &Global, args: &Bench) -> anyhow::R
 }
 
 /// The measurement with the middle rate, with the highest peak of all.
-fn median(mut measured: Vec<Measured>) -> Measured {
+pub(super) fn median(mut measured: Vec<Measured>) -> Measured {
     let peak = measured.iter().map(|one| one.peak_bytes).max().unwrap_or(0);
     measured.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
     let middle = measured.swap_remove(measured.len() / 2);

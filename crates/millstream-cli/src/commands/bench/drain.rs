@@ -12,6 +12,7 @@ use millstream::{App, CancellationToken};
 use crate::cli::Bench;
 use crate::commands::bench::command::fresh;
 use crate::commands::bench::part::Measured;
+use crate::commands::bench::place::Place;
 use crate::commands::bench::rows;
 
 /// How long a drain may take before it counts as stuck.
@@ -20,15 +21,15 @@ const DRAIN_MAX: Duration = Duration::from_hours(1);
 pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
     let path = fresh(dir, "drain.db")?;
     Connection::open(&path)?.execute_batch(rows::TABLE)?;
-    let transport =
-        millstream::connect(&format!("sqlite:{}", dir.join(rows::LOG).display())).await?;
+    let place = Place::of(args, dir, rows::LOG)?;
+    let transport = place.connect().await?;
     let app = App::new("hr", &format!("sqlite:{}", path.display()))?
-        .subscribe(rows::stream().as_str())?
+        .subscribe(place.stream.as_str())?
         .map(rows::mapping());
     app.migrate().await?;
     // In the place of the database of the round before.
     let database = app.database().identity().await?.database;
-    for descriptor in transport.log.publishers(Some(&rows::stream())).await? {
+    for descriptor in transport.log.publishers(Some(&place.stream)).await? {
         let descriptor = descriptor.with_subscriber(app.name(), &database);
         transport.log.announce(&descriptor).await?;
     }

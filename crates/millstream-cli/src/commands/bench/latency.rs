@@ -14,7 +14,11 @@ use millstream::{App, CancellationToken, Json, NewEvent};
 use crate::cli::Bench;
 use crate::commands::bench::command::fresh;
 use crate::commands::bench::part::Measured;
+use crate::commands::bench::place::Place;
 use crate::commands::bench::rows;
+
+/// The embedded log, where that is what is measured.
+const LOG: &str = "latency.db";
 
 /// How long the last event may take.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
@@ -22,15 +26,19 @@ const SETTLE_MAX: Duration = Duration::from_secs(60);
 /// The whole way: outbox, relay, log, consumer. One shard, so that events settle in the order in
 /// which they were published, and the how-manieth was settled says which.
 pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
-    let log = fresh(dir, "latency.db")?;
-    let transport = millstream::connect(&format!("sqlite:{}", log.display())).await?;
+    fresh(dir, LOG)?;
+    let place = Place::of(args, dir, LOG)?;
+    let transport = place.connect().await?;
     let address = |path: &Path| format!("sqlite:{}", path.display());
-    let crm = App::new("crm", &address(&fresh(dir, "latency-crm.db")?))?
-        .publish_to_shards(rows::stream().as_str(), 1)?;
+    let crm = App::new(
+        place.source.as_str(),
+        &address(&fresh(dir, "latency-crm.db")?),
+    )?
+    .publish_to_shards(place.stream.as_str(), 1)?;
     let target = fresh(dir, "latency-hr.db")?;
     Connection::open(&target)?.execute_batch(rows::TABLE)?;
     let hr = App::new("hr", &address(&target))?
-        .subscribe(rows::stream().as_str())?
+        .subscribe(place.stream.as_str())?
         .map(rows::mapping());
     crm.migrate().await?;
     hr.migrate().await?;
@@ -45,7 +53,7 @@ pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured
     let total = u64::from(args.rate) * u64::from(args.seconds);
     let publish = |n: u64| event(n, total, args.payload as usize);
     // One event first: until it has arrived, the parts are still finding each other.
-    outbox.insert(&rows::stream(), &[publish(0)?]).await?;
+    outbox.insert(&place.stream, &[publish(0)?]).await?;
     handle.wait_until(|status| status.counts.total() >= 1).await;
 
     let mut changed = handle.subscribe();
@@ -72,7 +80,7 @@ pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured
     for n in 0..total {
         let due = due(started, n, args.rate);
         tokio::time::sleep_until(due).await;
-        outbox.insert(&rows::stream(), &[publish(n + 1)?]).await?;
+        outbox.insert(&place.stream, &[publish(n + 1)?]).await?;
     }
     let settled = tokio::time::timeout(SETTLE_MAX, settled)
         .await
@@ -104,7 +112,7 @@ fn due(started: Instant, n: u64, rate: u32) -> Instant {
     started + Duration::from_nanos(n * 1_000_000_000 / u64::from(rate))
 }
 
-fn event(n: u64, total: u64, payload: usize) -> anyhow::Result<NewEvent> {
+pub(super) fn event(n: u64, total: u64, payload: usize) -> anyhow::Result<NewEvent> {
     let person = rows::person(n, total);
     let data = Json::parse(rows::data(&person, payload))?;
     Ok(NewEvent::new(

@@ -5,24 +5,22 @@ use std::time::Instant;
 
 use anyhow::bail;
 
-use millstream::core::descriptor::Descriptor;
 use millstream::core::entry::{Entry, EntryId, Shard};
 use millstream::core::log::Appended;
-use millstream::core::name::DatabaseId;
 use millstream::core::wire;
 
 use crate::cli::Bench;
 use crate::commands::bench::part::Measured;
+use crate::commands::bench::place::Place;
 use crate::commands::bench::rows;
 
 /// Entries of one append.
 const BATCH: usize = 1_000;
 
 pub(super) async fn fill(args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
-    let transport =
-        millstream::connect(&format!("sqlite:{}", dir.join(rows::LOG).display())).await?;
-    let database = DatabaseId::new("bench")?;
-    let descriptor = Descriptor::new(rows::stream(), rows::source(), database, rows::SHARDS);
+    let place = Place::of(args, dir, rows::LOG)?;
+    let transport = place.connect().await?;
+    let descriptor = place.descriptor()?;
     let shards: Vec<Shard> = descriptor.shards().collect();
     let mut tops: Vec<(EntryId, Option<bytes::Bytes>)> =
         shards.iter().map(|_| (EntryId::ZERO, None)).collect();

@@ -7,6 +7,8 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Bench;
+#[cfg(feature = "redis")]
+use crate::commands::bench::server::ServerPart;
 use crate::commands::bench::{drain, floor, latency, log};
 use crate::exit_code::Code;
 use crate::output;
@@ -17,19 +19,36 @@ pub(super) enum Part {
     Floor,
     Drain,
     Latency,
+    #[cfg(feature = "redis")]
+    Server(ServerPart),
 }
 
 impl Part {
-    const ALL: [(Self, &str); 4] = [
-        (Self::Fill, "fill"),
-        (Self::Floor, "floor"),
-        (Self::Drain, "drain"),
-        (Self::Latency, "latency"),
-    ];
+    fn all() -> Vec<(Self, &'static str)> {
+        vec![
+            (Self::Fill, "fill"),
+            (Self::Floor, "floor"),
+            (Self::Drain, "drain"),
+            (Self::Latency, "latency"),
+            #[cfg(feature = "redis")]
+            (Self::Server(ServerPart::Outbox), "outbox"),
+            #[cfg(feature = "redis")]
+            (Self::Server(ServerPart::Bare), "bare"),
+            #[cfg(feature = "redis")]
+            (Self::Server(ServerPart::Relay), "relay"),
+            #[cfg(feature = "redis")]
+            (Self::Server(ServerPart::Append), "append"),
+            #[cfg(feature = "redis")]
+            (Self::Server(ServerPart::IdleRelay), "idle-relay"),
+            #[cfg(feature = "redis")]
+            (Self::Server(ServerPart::IdleConsumer), "idle-consumer"),
+        ]
+    }
 
     fn name(self) -> &'static str {
-        let (_, name) = Self::ALL[self as usize];
-        name
+        let all = Self::all();
+        let named = all.into_iter().find(|(part, _)| *part == self);
+        named.map_or("", |(_, name)| name)
     }
 }
 
@@ -43,13 +62,22 @@ pub(super) struct Measured {
     pub(super) p99_ms: f64,
     /// The most memory that the process ever held.
     pub(super) peak_bytes: u64,
+    /// The memory that it holds while nothing happens.
+    pub(super) idle_bytes: u64,
+    /// Of one core, while nothing happens.
+    pub(super) idle_percent: f64,
 }
 
 /// Starts this program again for the part, and reads what it found.
 pub(super) async fn run(part: Part, args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
     let program = std::env::current_exe().context("cannot find this program's file")?;
-    let child = tokio::process::Command::new(program)
-        .args(["bench", "--part", part.name(), "--dir"])
+    let mut command = tokio::process::Command::new(program);
+    command.arg("bench");
+    if let (Some(transport), Some(run)) = (args.transport(), &args.run) {
+        command.args(["--transport", transport, "--run", run]);
+    }
+    let child = command
+        .args(["--part", part.name(), "--dir"])
         .arg(dir)
         .args([
             "--events",
@@ -80,7 +108,7 @@ pub(super) async fn run(part: Part, args: &Bench, dir: &Path) -> anyhow::Result<
 /// Does the part in this process and prints what it found.
 pub(super) async fn run_here(name: &str, args: &Bench) -> anyhow::Result<Code> {
     let dir = args.dir.as_deref().context("a part needs --dir")?;
-    let Some((part, _)) = Part::ALL.into_iter().find(|(_, known)| *known == name) else {
+    let Some((part, _)) = Part::all().into_iter().find(|(_, known)| *known == name) else {
         bail!("there is no part {name:?}");
     };
     let mut measured = match part {
@@ -88,6 +116,8 @@ pub(super) async fn run_here(name: &str, args: &Bench) -> anyhow::Result<Code> {
         Part::Floor => floor::measure(args, dir)?,
         Part::Drain => drain::measure(args, dir).await?,
         Part::Latency => latency::measure(args, dir).await?,
+        #[cfg(feature = "redis")]
+        Part::Server(part) => part.measure(args, dir).await?,
     };
     measured.peak_bytes = peak_bytes()?;
     output::json(&measured)?;
@@ -96,8 +126,13 @@ pub(super) async fn run_here(name: &str, args: &Bench) -> anyhow::Result<Code> {
 
 /// The high-water mark of this process's resident memory, as Linux counts it.
 fn peak_bytes() -> anyhow::Result<u64> {
+    status_bytes("VmHWM:")
+}
+
+/// A size of this process, as Linux counts it; 0 elsewhere.
+pub(super) fn status_bytes(name: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = line.and_then(|line| line.split_whitespace().next());
     Ok(kilobytes.map_or(Ok(0), str::parse)? * 1024)
 }

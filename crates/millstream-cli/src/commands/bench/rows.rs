@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use millstream::core::change::Op;
 use millstream::core::entry::{EntryId, Shard};
-use millstream::core::name::{AppName, StreamName};
 use millstream::core::outbox::OutboxRow;
 use millstream::{Spec, ValueSpec};
 
@@ -109,12 +108,4 @@ pub(super) fn mapping() -> Spec {
         op: Op::Upsert,
         when: None,
     }
-}
-
-pub(super) fn stream() -> StreamName {
-    StreamName::new("bench").expect("a valid name")
-}
-
-pub(super) fn source() -> AppName {
-    AppName::new("crm").expect("a valid name")
 }

@@ -23,16 +23,22 @@ impl<'a> Publisher<'a> {
         stream: &StreamName,
     ) -> Result<Vec<Self>, Error> {
         let publishes = |app: &&App| app.publishes().iter().any(|one| one.name == *stream);
-        let mut all: Vec<Self> = transport
-            .log
-            .publishers(Some(stream))
-            .await?
-            .into_iter()
-            .map(|descriptor| Self {
-                app: config.apps.get(&descriptor.owner).filter(publishes),
-                descriptor,
-            })
-            .collect();
+        let mut all = Vec::new();
+        for mut descriptor in transport.log.publishers(Some(stream)).await? {
+            let app = config.apps.get(&descriptor.owner).filter(publishes);
+            if let Some(app) = app
+                && let Ok(subscribers) = app.database().subscribers(stream).await
+            {
+                // Who was forgotten is announced until a relay runs.
+                let known = |one: &Subscriber| {
+                    subscribers
+                        .iter()
+                        .any(|row| row.application == one.application)
+                };
+                descriptor.subscribers.retain(known);
+            }
+            all.push(Self { descriptor, app });
+        }
         for app in config.apps.values().filter(publishes) {
             if all
                 .iter()

@@ -1,0 +1,7 @@
+//! The binary with real servers as its transport.
+
+mod arriving;
+mod documents;
+mod listing;
+mod setups;
+mod site;
