@@ -16,8 +16,9 @@ use crate::commands::bench::rows;
 const BATCH: u64 = 1_000;
 
 const INBOX: &str = "INSERT INTO millstream_inbox
-  (shard, generation, seq, event_id, event_type, source_application, tenant_id, entity_id, outcome,
-   published_at, received_at, applied_at) VALUES (?, 1, ?, ?, ?, NULL, ?, ?, 'applied', ?, ?, ?)";
+  (shard, generation, seq, twin, event_id, event_type, source_application, tenant_id, entity_id,
+   outcome, published_at, received_at, applied_at)
+  VALUES (?, 1, ?, 0, ?, ?, NULL, ?, ?, 'applied', ?, ?, ?)";
 
 /// Writes target and inbox rows, and nothing else: no log, no decoding, no mapping, no checkpoint.
 pub(super) fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured> {
