@@ -14,7 +14,7 @@ use millstream_core::wire;
 use crate::relay::judge::{Damage, Evidence, Fork, Verdict, next};
 
 /// Rows read from the outbox at once when a stream is behind.
-const CATCH_UP_MAX: usize = 500;
+pub(super) const CATCH_UP_MAX: usize = 500;
 
 /// Times that this is done before other shards, followers and shutdown get their turn.
 const CATCH_UP_STEPS: usize = 10;
@@ -39,6 +39,8 @@ pub(super) struct Sender {
     /// Left alone until a person has decided.
     pub(super) forked: bool,
     pub(super) repaired_at: Option<Instant>,
+    /// Rows of one append: fewer while the transport is full, whose room a larger one may never fit.
+    pub(super) batch: usize,
 }
 
 /// What came of a step.
@@ -88,7 +90,7 @@ impl Sender {
     /// are left to [`catch_up`](Self::catch_up).
     pub(super) async fn send(&mut self, rows: &[OutboxRow]) -> Result<Step, Error> {
         match (self.appended, rows.first()) {
-            (Some(appended), Some(first)) if self.expects(first) => {
+            (Some(appended), Some(first)) if self.fits(rows) && self.expects(first) => {
                 self.append(appended, rows).await
             }
             _ => Ok(Step::Sent(0)),
@@ -110,10 +112,7 @@ impl Sender {
                 }
             };
             let after = appended.max(EntryId::new(self.top().high, 0));
-            let rows = self
-                .outbox
-                .numbered(&self.shard, after, CATCH_UP_MAX)
-                .await?;
+            let rows = self.outbox.numbered(&self.shard, after, self.batch).await?;
             if rows.is_empty() {
                 return Ok(Step::Missing { after });
             }
@@ -135,7 +134,9 @@ impl Sender {
         };
         // Until the answer is there, it is unknown what the stream holds.
         self.appended = None;
-        match self.log.append(&self.shard, after, &entries).await? {
+        let answer = self.log.append(&self.shard, after, &entries).await;
+        self.fit(&answer);
+        match answer? {
             Appended::Added => {
                 self.appended = Some(last);
                 Ok(Step::Sent(rows.len() as u64))
@@ -144,6 +145,19 @@ impl Sender {
                 debug!(shard = %self.shard, expected = %after, %found, "append refused");
                 Ok(Step::Sent(0))
             }
+        }
+    }
+
+    fn fits(&self, rows: &[OutboxRow]) -> bool {
+        self.batch == CATCH_UP_MAX || rows.len() <= self.batch
+    }
+
+    /// Learns how much the transport takes at once.
+    fn fit(&mut self, answer: &Result<Appended, Error>) {
+        match answer {
+            Ok(_) => self.batch = (self.batch * 2).min(CATCH_UP_MAX),
+            Err(reason) if reason.is_full() => self.batch = (self.batch / 2).max(1),
+            Err(_) => {}
         }
     }
 
@@ -236,7 +250,7 @@ impl Sender {
         }
         let rows = self
             .outbox
-            .numbered(&self.shard, self.floor, CATCH_UP_MAX)
+            .numbered(&self.shard, self.floor, self.batch)
             .await?;
         let entries = match self.encode(self.floor, &rows) {
             Some(entries) if !entries.is_empty() || self.floor >= self.top() => entries,
@@ -248,9 +262,10 @@ impl Sender {
         let appended = self
             .log
             .replace(&self.shard, judged, self.floor, &entries)
-            .await?;
+            .await;
+        self.fit(&appended);
         self.repaired_at = Some(Instant::now());
-        match appended {
+        match appended? {
             Appended::Added => {
                 self.appended = Some(entries.last().map_or(self.floor, |entry| entry.id));
                 match damage {

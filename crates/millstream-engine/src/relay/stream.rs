@@ -22,7 +22,7 @@ use millstream_core::retry::RetryPolicy;
 use crate::backoff::Backoff;
 use crate::relay::StreamOptions;
 use crate::relay::followers::Followers;
-use crate::relay::shard::{Sender, Step};
+use crate::relay::shard::{CATCH_UP_MAX, Sender, Step};
 use crate::status::{Handle, State};
 
 /// How long an idle relay waits for rows before it looks around.
@@ -106,6 +106,7 @@ impl StreamRelay {
                 rests_until: None,
                 forked: false,
                 repaired_at: None,
+                batch: CATCH_UP_MAX,
             }),
             Feed::Shared(_) => None,
         };
