@@ -94,7 +94,10 @@ fn fill(
         "{known} of {events} entries fit: give it less room"
     );
     let level = Level::read(&play.view)?;
-    let mut settled = level.followers.values().flat_map(|known| known.checkpoints.values());
+    let mut settled = level
+        .followers
+        .values()
+        .flat_map(|known| known.checkpoints.values());
     ensure!(
         settled.all(|at| *at == EntryId::ZERO),
         "somebody has settled something:\n{level}"

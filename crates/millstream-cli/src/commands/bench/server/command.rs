@@ -66,7 +66,7 @@ pub(super) async fn connect(url: &str) -> anyhow::Result<redis::Transport> {
         Err(error) => return Err(Coded::invalid(format!("--transport: {error}"))),
     };
     let server = redis::Transport::connect(options).await;
-    Ok(server.context("cannot use the transport")?)
+    server.context("cannot use the transport")
 }
 
 async fn measure(
