@@ -59,6 +59,9 @@ pub(crate) enum Command {
     /// Look at events that could not be applied, and those that wait behind them
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Print what users of a Redis need to be allowed, for each role
+    #[cfg(feature = "redis")]
+    Acl(Acl),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -286,6 +289,48 @@ pub(crate) enum Config {
     },
     /// Show what the file comes to, defaults included
     Show,
+}
+
+#[cfg(feature = "redis")]
+#[derive(Debug, Args)]
+pub(crate) struct Acl {
+    /// Only this application; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Vec<String>,
+    /// Only this role; may be repeated. All of them by default
+    #[arg(long)]
+    pub(crate) role: Vec<AclRole>,
+    /// One user of this name for everything that was chosen
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+}
+
+#[cfg(feature = "redis")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AclRole {
+    /// Adds to shared streams
+    Publisher,
+    /// Sends what the application publishes
+    Relay,
+    /// Applies what arrives
+    Consumer,
+    /// Trims streams
+    Trimmer,
+    /// Looks at everything
+    Observer,
+}
+
+#[cfg(feature = "redis")]
+impl std::convert::From<AclRole> for millstream::redis::Role {
+    fn from(role: AclRole) -> Self {
+        match role {
+            AclRole::Publisher => Self::Publisher,
+            AclRole::Relay => Self::Relay,
+            AclRole::Consumer => Self::Consumer,
+            AclRole::Trimmer => Self::Trimmer,
+            AclRole::Observer => Self::Observer,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Args)]

@@ -1,4 +1,6 @@
 use crate::cli::{Cli, Command};
+#[cfg(feature = "redis")]
+use crate::commands::acl;
 use crate::commands::{
     bench, completions, config, dead_letters, demo, init, migrate, publish, run, streams, tail,
     trim,
@@ -18,6 +20,8 @@ pub(crate) async fn dispatch(cli: &Cli) -> anyhow::Result<Code> {
         Command::Trim(args) => trim::run(global, args).await,
         Command::Tail(args) => tail::run(global, args).await,
         Command::DeadLetters(args) => dead_letters::run(global, args).await,
+        #[cfg(feature = "redis")]
+        Command::Acl(args) => acl::run(global, args),
         Command::Config(args) => config::run(global, args).await,
         Command::Bench(args) => bench::run(global, args).await,
         Command::Completions { shell } => completions::run(*shell),

@@ -1,5 +1,7 @@
 //! One file for each thing that can be asked.
 
+#[cfg(feature = "redis")]
+mod acl;
 mod bench;
 mod completions;
 mod config;

@@ -72,12 +72,13 @@ fn the_quick_start_of_the_readme_works() -> Result<()> {
     let folder = std::path::Path::new(env!("CARGO_BIN_EXE_millstream"))
         .parent()
         .context("a folder")?;
-    let path = std::env::var("PATH")?;
     let mut shell = Command::new("bash")
         .args(["-euo", "pipefail", "-c"])
-        .arg(format!("trap 'kill $!' EXIT\n{script}\nread -r"))
+        .arg(format!(
+            "PATH='{}':$PATH\ntrap 'kill $!' EXIT\n{script}\nread -r",
+            folder.display()
+        ))
         .current_dir(site.folder.path(""))
-        .env("PATH", format!("{}:{path}", folder.display()))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

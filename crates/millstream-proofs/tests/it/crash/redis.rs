@@ -8,119 +8,126 @@ use crate::run::{employees, prove};
 /// Things that happen in one test.
 const ROUNDS: &str = "3";
 
-fn survives(fault: &str, more: &[&str]) {
+fn survives(fault: &str, more: &[&str]) -> String {
     let arguments = ["redis", "--fault", fault, "--rounds", ROUNDS];
     let arguments = arguments.iter().chain(more).map(OsString::from);
     let mut arguments: Vec<OsString> = arguments
         .chain(["--count", "10000"].map(OsString::from))
         .collect();
-    match employees() {
-        Some(events) => arguments.extend(["--events".into(), events.into()]),
-        None => println!(
-            "no data/employees beside the workspace (MILLSTREAM_SHARED names it): a made-up history"
-        ),
+    let events = employees();
+    let which = match &events {
+        Some(_) => "the employees history",
+        None => {
+            "a made-up history: no data/employees beside the workspace (MILLSTREAM_SHARED names it)"
+        }
+    };
+    if let Some(events) = events {
+        arguments.extend(["--events".into(), events.into()]);
     }
-    println!("{}", prove(arguments));
+    format!("{which}: {}", prove(arguments))
 }
 
 #[test]
 fn redis_every_process_is_killed() {
-    survives("kill", &[]);
+    println!("{}", survives("kill", &[]));
 }
 
 #[test]
 fn redis_every_process_is_killed_while_idle() {
-    survives("kill", &["--idle", "--rounds", "2"]);
+    println!("{}", survives("kill", &["--idle", "--rounds", "2"]));
 }
 
 #[test]
 fn redis_flushall() {
-    survives("flushall", &[]);
+    println!("{}", survives("flushall", &[]));
 }
 
 #[test]
 fn redis_flushall_while_idle() {
-    survives("flushall", &["--idle", "--rounds", "2"]);
+    println!("{}", survives("flushall", &["--idle", "--rounds", "2"]));
 }
 
 #[test]
 fn redis_del() {
-    survives("del", &[]);
+    println!("{}", survives("del", &[]));
 }
 
 #[test]
 fn redis_del_while_idle() {
-    survives("del", &["--idle", "--rounds", "2"]);
+    println!("{}", survives("del", &["--idle", "--rounds", "2"]));
 }
 
 #[test]
 fn redis_xdel_in_the_middle() {
-    survives("xdel-middle", &[]);
+    println!("{}", survives("xdel-middle", &[]));
 }
 
 #[test]
 fn redis_xdel_in_the_middle_while_idle() {
-    survives("xdel-middle", &["--idle", "--rounds", "2"]);
+    println!("{}", survives("xdel-middle", &["--idle", "--rounds", "2"]));
 }
 
 #[test]
 fn redis_xdel_of_the_last_entry() {
-    survives("xdel-last", &[]);
+    println!("{}", survives("xdel-last", &[]));
 }
 
 #[test]
 fn redis_xdel_of_the_last_entry_while_idle() {
-    survives("xdel-last", &["--idle", "--rounds", "2"]);
+    println!("{}", survives("xdel-last", &["--idle", "--rounds", "2"]));
 }
 
 #[test]
 fn redis_foreign_xadd() {
-    survives("foreign", &[]);
+    println!("{}", survives("foreign", &[]));
 }
 
 #[test]
 fn redis_rename() {
-    survives("rename", &[]);
+    println!("{}", survives("rename", &[]));
 }
 
 #[test]
 fn redis_xtrim_past_everything() {
-    survives("xtrim", &[]);
+    println!("{}", survives("xtrim", &[]));
 }
 
 #[test]
 fn redis_xgroup_destroy() {
-    survives("group-destroy", &[]);
+    println!("{}", survives("group-destroy", &[]));
 }
 
 #[test]
 fn redis_eviction() {
-    survives("eviction", &[]);
+    println!("{}", survives("eviction", &[]));
 }
 
 #[test]
 fn redis_oom_for_ten_seconds() {
-    survives("oom", &["--rounds", "1"]);
+    println!("{}", survives("oom", &["--rounds", "1"]));
 }
 
 #[test]
 fn redis_aof_cut_at_a_random_byte() {
-    survives("aof-cut", &[]);
+    println!("{}", survives("aof-cut", &[]));
 }
 
 #[test]
 fn redis_relay_stopped_while_its_successor_works() {
-    survives("stopped-relay", &[]);
+    println!("{}", survives("stopped-relay", &[]));
 }
 
 #[test]
 fn redis_replies_dropped_after_the_command_ran() {
-    survives("lost-replies", &[]);
+    println!("{}", survives("lost-replies", &[]));
 }
 
 #[test]
 fn redis_all_of_them() {
-    survives("all", &["--rounds", "14", "--oom-seconds", "3"]);
+    println!(
+        "{}",
+        survives("all", &["--rounds", "14", "--oom-seconds", "3"])
+    );
 }
 
 #[test]
