@@ -34,6 +34,7 @@ const SQL_PLACES: &[&str] = &[
     "crates/millstream-sql/",
     "crates/millstream-sqlite/",
     "crates/millstream-transport/src/sqlite/",
+    "crates/millstream-transport/tests/it/sqlite/",
     // The suites play the application.
     "crates/millstream-testkit/src/suite/",
     // The proofs ask the databases themselves, past the code that they judge.

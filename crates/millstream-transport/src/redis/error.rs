@@ -97,9 +97,7 @@ fn next_step(code: &str, text: &str) -> Option<&'static str> {
             "this is no Cluster: use redis://host:port"
         }
         "ERR" if text.contains("DB index") => "choose another database, or raise `databases`",
-        "ERR" if text.contains("SELECT is not allowed in cluster mode") => {
-            "a Cluster has only database 0"
-        }
+        "ERR" if text.contains("is not allowed in cluster mode") => "a Cluster has only database 0",
         "ERR" if text.contains("unknown command") || text.contains("unknown subcommand") => {
             "Redis 7.0 or later, or Valkey, is needed, and none of its commands renamed"
         }

@@ -29,15 +29,15 @@ const FILL: &str = r"
     INSERT INTO millstream_shards (role, stream, source, shard)
       VALUES ('consumer', 'events', 'crm', 0);
     INSERT INTO millstream_inbox
-        (shard, generation, seq, event_id, event_type, tenant_id, entity_id, outcome, received_at,
-         applied_at)
-      SELECT s.id, 1, o.id, 'in-' || o.id, 'user.updated', 'acme', '7',
+        (shard, generation, seq, twin, event_id, event_type, tenant_id, entity_id, outcome,
+         received_at, applied_at)
+      SELECT s.id, 1, o.id, 0, 'in-' || o.id, 'user.updated', 'acme', '7',
              CASE WHEN o.id % 1000 = 0 THEN 'dead' WHEN o.id % 10 = 1 THEN 'blocked'
                   ELSE 'applied' END, 0, 0
       FROM outbox o JOIN millstream_shards s WHERE s.role = 'consumer';
     INSERT INTO dead_letters
-        (shard, generation, seq, event_id, outcome, reason, attempts, raw, parked_at)
-      SELECT shard, generation, seq, event_id, outcome, 'no', 1, x'', 0
+        (shard, generation, seq, twin, event_id, outcome, reason, attempts, raw, parked_at)
+      SELECT shard, generation, seq, twin, event_id, outcome, 'no', 1, x'', 0
       FROM millstream_inbox WHERE outcome <> 'applied';";
 
 fn shard() -> Shard {

@@ -40,9 +40,13 @@ async fn kept(site: &File) -> Vec<String> {
         "SELECT name, value FROM sync_millstream_meta WHERE name <> 'version' ORDER BY name",
         "SELECT * FROM sync_millstream_instances",
         "SELECT * FROM sync_millstream_shards ORDER BY id",
-        "SELECT * FROM sync_millstream_inbox ORDER BY shard, generation, seq",
+        "SELECT shard, generation, seq, event_id, event_type, source_application, tenant_id, entity_id,
+                outcome, published_at, received_at, applied_at
+         FROM sync_millstream_inbox ORDER BY shard, generation, seq",
         "SELECT * FROM sync_millstream_keys",
-        "SELECT * FROM sync_dead_letters ORDER BY id",
+        "SELECT id, shard, generation, seq, event_id, event_type, source_application, tenant_id,
+                partition_key, outcome, reason, attempts, raw, parked_at
+         FROM sync_dead_letters ORDER BY id",
         "SELECT id, event_id, stream, event_type, tenant_id, entity_id, event_data,
                 target_application, partition_key, version, published_by, metadata, occurred_at,
                 entity_version, shard, generation, seq
