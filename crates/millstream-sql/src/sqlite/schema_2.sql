@@ -41,7 +41,6 @@ CREATE TABLE ~millstream_pruned (
   PRIMARY KEY (stream, shard)
 ) WITHOUT ROWID;
 
-CREATE INDEX ~dead_letters_event ON ~dead_letters (event_id);
 
 DROP TRIGGER ~outbox_insert;
 DROP TRIGGER ~outbox_update;
@@ -102,6 +101,7 @@ INSERT INTO ~dead_letters_2
   FROM ~dead_letters;
 DROP TABLE ~dead_letters;
 ALTER TABLE ~dead_letters_2 RENAME TO ~dead_letters;
+CREATE INDEX ~dead_letters_event ON ~dead_letters (event_id);
 CREATE INDEX ~dead_letters_key ON ~dead_letters (source_application, tenant_id, partition_key);
 
 -- When a row was numbered, in milliseconds. Of those that are, nobody knows: they count as new.
