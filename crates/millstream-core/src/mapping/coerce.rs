@@ -132,10 +132,20 @@ fn real(input: &Input<'_>) -> Result<Value, Found> {
     }
 }
 
-/// Whether nothing is lost: the double, written as shortly as it can be told from its neighbours, has
-/// the digits of the number.
+/// Digits of the longest double: no number with more of them is one.
+const DOUBLE_DIGITS_MAX: usize = 767;
+
+/// Whether nothing is lost: the double, written as shortly as it can be told from its neighbours or
+/// with as many digits as the number, has the digits of the number. Where two are as short and as
+/// near (848961363894547.25 is …7.2 to some and …7.3 to others), programs differ in which they write.
 fn comes_back(real: f64, number: &str) -> bool {
-    significant(&format!("{real:e}")) == significant(number)
+    let digits = significant(number);
+    if digits.len() > DOUBLE_DIGITS_MAX {
+        return false;
+    }
+    let after_point = digits.len().saturating_sub(1);
+    significant(&format!("{real:e}")) == digits
+        || significant(&format!("{real:.after_point$e}")) == digits
 }
 
 /// The digits of a number without sign, point, exponent, and zeros at either end.

@@ -64,10 +64,15 @@ fn numbers_keep_their_digits_where_the_column_does() {
     );
     check(ColumnKind::Real, "1.500", "1.5");
     check(ColumnKind::Real, "9007199254740992", "9007199254740992.0");
+    // One double, just between both: JavaScript writes the first, Rust the second.
+    for tie in ["848961363894547.2", "848961363894547.3"] {
+        check(ColumnKind::Real, tie, "848961363894547.3");
+    }
     for lossy in [
         "9007199254740993",
         "0.12345678901234567890123",
         "123456789012345678901",
+        &format!("0.{}", "3".repeat(100_000)),
     ] {
         check(
             ColumnKind::Real,
