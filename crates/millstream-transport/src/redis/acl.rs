@@ -91,11 +91,11 @@ impl Role {
                 select("~acknowledgments:{*} +evalsha +eval +xadd".into()),
                 select(format!("%R~{PUBLISHERS} +hgetall")),
             ],
-            Self::Trimmer => vec![select(format!(
-                "{} {} +xtrim +xinfo|stream",
-                own("~"),
-                shared("~")
-            ))],
+            Self::Trimmer => vec![
+                select(format!("{} +xtrim +xinfo|stream", own("~"))),
+                select(format!("{} {INFO} +xtrim +xread +xpending", shared("~"))),
+                select(format!("%R~{PUBLISHERS} +hgetall")),
+            ],
             Self::Observer => vec![select(format!(
                 "{} {} %R~acknowledgments:{{*}} %R~{PUBLISHERS} {INFO} +xread +xpending +hgetall",
                 any("%R~"),

@@ -57,7 +57,7 @@ fn authorities(files: &Tls) -> Result<RootCertStore, Fault> {
     }
     if added == 0 {
         return Err(Fault::misconfigured(
-            "the system knows no certificate authority (name one by ?ca=FILE)",
+            "the system knows no certificate authority (name the file of one as `ca`)",
         ));
     }
     Ok(store)
@@ -111,7 +111,7 @@ fn explain_tls(error: &rustls::Error) -> Option<&'static str> {
     use rustls::{AlertDescription as A, CertificateError as C};
     Some(match error {
         E::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
-            "the server's certificate comes from an unknown authority (name its file by ?ca=FILE)"
+            "the server's certificate comes from an unknown authority (name its file as `ca`)"
         }
         E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
             "the server's certificate is for another name (use the host name that it was made for)"

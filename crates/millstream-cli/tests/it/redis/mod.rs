@@ -1,5 +1,6 @@
 //! The binary with real servers as its transport.
 
+mod acl;
 mod arriving;
 mod documents;
 mod listing;

@@ -212,7 +212,17 @@ async fn roles(flavour: Flavour) {
     check(&site.user(Role::Consumer).await, &may).await;
 
     let site = Site::new(flavour).await;
-    let may = ["trim", "describe", "describe_shared", "trim_shared"];
+    let may = [
+        "trim",
+        "describe",
+        "publishers",
+        "pending",
+        "range",
+        "describe_shared",
+        "groups",
+        "consumers",
+        "trim_shared",
+    ];
     check(&site.user(Role::Trimmer).await, &may).await;
 
     let site = Site::new(flavour).await;
