@@ -1,4 +1,4 @@
-//! What kills processes and servers; the runner takes these one at a time.
+//! What kills processes and servers; the runner takes these two at a time.
 
 mod embedded;
 mod redis;

@@ -7,10 +7,10 @@ fn a_full_server_gets_empty_by_itself() {
 
 #[test]
 fn fail_overs_lose_nothing_in_the_end() {
-    println!("{}", prove(["failover", "--times", "1", "--count", "4000"]));
+    println!("{}", prove(["failover", "--times", "3", "--count", "8000"]));
 }
 
 #[test]
 fn a_cluster_whose_masters_die_and_whose_slots_move_loses_nothing() {
-    println!("{}", prove(["cluster", "--times", "1", "--count", "4000"]));
+    println!("{}", prove(["cluster", "--times", "2", "--count", "8000"]));
 }
