@@ -178,9 +178,15 @@ impl Router {
 
     /// Says where it happened, unless there is only one place.
     fn placed(&self, fault: Fault, node: &Node) -> Fault {
-        match &self.topology {
-            Topology::Single(_) => fault,
-            _ => fault.at(&node.address),
+        match (&self.topology, fault) {
+            // A node of a Cluster, named as if it were alone: redirects are no outage that passes.
+            (Topology::Single(_), Fault::Refused(refusal))
+                if matches!(refusal.class(), Class::Moved | Class::Ask) =>
+            {
+                Fault::misconfigured(refusal.to_string())
+            }
+            (Topology::Single(_), fault) => fault,
+            (_, fault) => fault.at(&node.address),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Encryption, by one configuration for all connections, so that sessions are resumed.
 
+use std::error::Error as StdError;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -90,20 +91,25 @@ fn unreadable(file: &Path, what: &str, error: &dyn std::fmt::Display) -> Fault {
 }
 
 /// What a person has to mend, if that is why the connection failed.
-pub(super) fn explain(error: &(dyn std::error::Error + 'static)) -> Option<Fault> {
+pub(super) fn explain(error: &(dyn StdError + 'static)) -> Option<Fault> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
             return explain_tls(error).map(|text| Fault::misconfigured(format!("{text}: {error}")));
         }
-        // An error within an I/O error is not its source, as its own source would be.
-        let within = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .map(|within| within as &(dyn std::error::Error + 'static));
-        next = within.or_else(|| error.source());
+        next = within(error).or_else(|| error.source());
     }
     None
+}
+
+/// What an error is wrapped around, where that is not its source: the source of what is within is.
+fn within<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    type Shared = Arc<dyn StdError + Send + Sync>;
+    if let Some(shared) = error.downcast_ref::<Shared>() {
+        return Some(&**shared);
+    }
+    let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
+    Some(inner)
 }
 
 fn explain_tls(error: &rustls::Error) -> Option<&'static str> {
@@ -128,7 +134,9 @@ fn explain_tls(error: &rustls::Error) -> Option<&'static str> {
             | A::CertificateExpired
             | A::CertificateRevoked
             | A::AccessDenied,
-        ) => "the server wants another client certificate (give ?certificate=FILE&key=FILE)",
+        ) => {
+            "the server wants another client certificate (name its files as `certificate` and `key`)"
+        }
         E::AlertReceived(A::HandshakeFailure | A::ProtocolVersion) => {
             "the server and we have no way to encrypt in common"
         }

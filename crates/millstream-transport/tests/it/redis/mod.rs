@@ -2,7 +2,10 @@
 
 mod acl;
 mod deployed;
+mod forms;
+mod lag;
 mod place;
+mod refusals;
 
 use millstream_core::log::ReadLimit;
 use millstream_testkit::server::Server;
