@@ -1,4 +1,7 @@
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Once;
 
 use anyhow::Result;
 use tempfile::TempDir;
@@ -6,14 +9,23 @@ use tempfile::TempDir;
 /// Set to anything, it keeps the folders of servers after their tests.
 const KEEP: &str = "MILLSTREAM_TEST_KEEP";
 
+/// Begins the name of each folder; the id of its process follows. Short: the path of a unix socket has
+/// at most 108 bytes.
+const PREFIX: &str = "ms-";
+
+/// A file in folders that stay.
+const KEPT: &str = "kept";
+
 /// The folder of a server, removed when it is dropped; kept while a test fails.
 #[derive(Debug)]
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Result<Self> {
-        // Short: the path of a unix socket has at most 108 bytes.
-        Ok(Self(tempfile::Builder::new().prefix("ms-").tempdir()?))
+        static TIDIED: Once = Once::new();
+        TIDIED.call_once(|| tidy(&std::env::temp_dir()));
+        let prefix = format!("{PREFIX}{}-", process::id());
+        Ok(Self(tempfile::Builder::new().prefix(&prefix).tempdir()?))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -29,6 +41,32 @@ impl Drop for Folder {
     fn drop(&mut self) {
         if std::thread::panicking() || std::env::var_os(KEEP).is_some() {
             self.0.disable_cleanup(true);
+            // Without it, it goes with the next run.
+            fs::write(self.join(KEPT), "").ok();
+        }
+    }
+}
+
+/// Removes the folders of processes that were killed, or ended with a server in a static variable:
+/// those dropped nothing.
+fn tidy(temporary: &Path) {
+    let processes = Path::new("/proc");
+    if !processes.join("self").exists() {
+        return;
+    }
+    let folders = fs::read_dir(temporary).into_iter().flatten().flatten();
+    for folder in folders {
+        let name = folder.file_name();
+        let process = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.split_once('-'))
+            .filter(|(process, _)| process.bytes().all(|byte| byte.is_ascii_digit()));
+        if let Some((process, _)) = process
+            && !processes.join(process).exists()
+            && !folder.path().join(KEPT).exists()
+        {
+            // Another test may be at it too.
+            fs::remove_dir_all(folder.path()).ok();
         }
     }
 }
