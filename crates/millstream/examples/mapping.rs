@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use millstream::core::name::{EntityId, EventType, TenantId};
-use millstream::core::outbox::Outbox;
 use millstream::rusqlite::Connection;
 use millstream::{App, CancellationToken, Json, NewEvent, Op, Spec, ValueSpec};
 

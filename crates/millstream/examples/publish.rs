@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use millstream::core::name::{EntityId, EventType, TenantId};
-use millstream::core::outbox::Outbox;
 use millstream::rusqlite::{Connection, Transaction};
 use millstream::{App, Json, NewEvent, sqlite};
 

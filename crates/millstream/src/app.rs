@@ -10,9 +10,10 @@ use millstream_engine::consumer::{self, Consumer};
 use millstream_engine::relay::{self, Relay, StreamOptions};
 use millstream_engine::{Transport, publisher};
 use millstream_sql::identifier::Prefix;
-use millstream_sql::sqlite::{Database, Handler, Handlers, Migration, Options, migrate, pending};
+use millstream_sql::sqlite::{self, Handler, Handlers, Migration, migrate, pending};
 
 use crate::config::{self, InvalidDatabase};
+use crate::database::Database;
 
 /// Shards of a stream that nobody configured.
 pub(crate) const SHARDS_DEFAULT: u16 = 4;
@@ -208,13 +209,13 @@ impl App {
     }
 
     /// Its database.
-    pub fn database(&self) -> Database {
-        Database::new(Options {
+    pub fn database(&self) -> Arc<dyn Database> {
+        Arc::new(sqlite::Database::new(sqlite::Options {
             application: self.name.clone(),
             sqlite: self.sqlite(),
             prefix: self.prefix.clone(),
             handlers: self.handlers.clone(),
-        })
+        }))
     }
 
     fn sqlite(&self) -> millstream_sqlite::Options {
@@ -287,8 +288,12 @@ impl App {
             from_oldest: self.from_oldest,
             ..defaults
         };
-        let store = Arc::new(self.database());
-        Consumer::new(store, transport.clone(), Arc::new(SystemClock), options)
+        Consumer::new(
+            self.database(),
+            transport.clone(),
+            Arc::new(SystemClock),
+            options,
+        )
     }
 
     /// The part that sends its outbox.
@@ -301,7 +306,7 @@ impl App {
             ..defaults
         };
         Relay::new(
-            Arc::new(self.database()),
+            self.database(),
             transport.log.clone(),
             Arc::new(SystemClock),
             options,

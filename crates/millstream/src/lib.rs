@@ -35,6 +35,7 @@
 mod app;
 pub mod config;
 mod connect;
+mod database;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod sqlite;
@@ -47,6 +48,7 @@ pub use serde_json;
 pub use app::{App, InvalidName};
 pub use config::Config;
 pub use connect::{connect, connect_to};
+pub use database::Database;
 pub use millstream_core::change::Op;
 pub use millstream_core::event::{Event, Json, Targets};
 pub use millstream_core::mapping::{Spec, ValueSpec};

@@ -1,7 +1,6 @@
 use anyhow::Context;
 use serde_json::json;
 
-use millstream::core::lease::Leases;
 use millstream::{App, Transport};
 
 use crate::cli::{Config, Global};

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use millstream::core::store::{DeadLetter, DeadLetterQuery, Store};
+use millstream::core::store::{DeadLetter, DeadLetterQuery};
 
 use crate::cli::{DeadLetters, Global};
 use crate::context;

@@ -3,7 +3,6 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use millstream_core::lease::Leases as _;
 
 use crate::memory::fill::fill;
 use crate::site::{EMBEDDED, Folder, Site};

@@ -4,9 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Result;
-use millstream::core::lease::{Feed, Leases, Role};
+use millstream::core::lease::{Feed, Role};
 use millstream::core::name::AppName;
-use millstream::core::outbox::Outbox;
 use millstream::engine::consumer;
 use millstream::engine::status::{State, Status};
 use millstream::rusqlite::Connection;

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use millstream::core::delivery::Outcome;
-use millstream::core::lease::{Feed, Leases, Role};
+use millstream::core::lease::{Feed, Role};
 use millstream::core::outbox::OutboxRow;
-use millstream::core::store::{DeadLetterQuery, Store};
+use millstream::core::store::DeadLetterQuery;
 use millstream::core::wire;
 
 use crate::site::{Site, at, consume, event, eventually, raw_event, relay, row, shard};

@@ -11,12 +11,12 @@ use tokio::task::JoinHandle;
 use millstream::core::acknowledgment::{Acknowledgment, Message, Receipt};
 use millstream::core::descriptor::Descriptor;
 use millstream::core::entry::{Entry, EntryId, Shard};
-use millstream::core::lease::{Checkpoint, Leases as _};
+use millstream::core::lease::Checkpoint;
 use millstream::core::log::Appended;
 use millstream::core::name::{
     AppName, DatabaseId, EntityId, EventId, EventType, StreamName, TenantId,
 };
-use millstream::core::outbox::{Outbox, OutboxRow};
+use millstream::core::outbox::OutboxRow;
 use millstream::core::wire;
 use millstream::engine::consumer::{self, Consumer};
 use millstream::engine::relay::{self, Relay};

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use millstream::CancellationToken;
-use millstream::core::outbox::Outbox;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

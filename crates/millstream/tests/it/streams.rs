@@ -5,10 +5,9 @@ use std::fs;
 use anyhow::Result;
 use millstream::core::clock::Timestamp;
 use millstream::core::entry::{Entry, EntryId, Fields};
-use millstream::core::lease::{Feed, Leases, Role};
+use millstream::core::lease::{Feed, Role};
 use millstream::core::log::{Appended, ReadLimit};
 use millstream::core::name::InstanceId;
-use millstream::core::outbox::Outbox;
 use millstream::engine::status::{State, Status};
 
 use crate::site::{self, Site, at, consume, entry, event, eventually, shard};

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use millstream::core::lease::Leases as _;
 use millstream::rusqlite::Connection;
 use millstream::{App, CancellationToken};
 

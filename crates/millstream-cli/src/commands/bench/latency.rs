@@ -7,7 +7,6 @@ use anyhow::Context;
 use tokio::time::Instant;
 
 use millstream::core::name::{EntityId, EventType, TenantId};
-use millstream::core::outbox::Outbox;
 use millstream::rusqlite::Connection;
 use millstream::{App, CancellationToken, Json, NewEvent};
 

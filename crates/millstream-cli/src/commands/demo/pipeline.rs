@@ -11,7 +11,6 @@ use tokio::task::JoinSet;
 use millstream::core::delivery::Counts;
 use millstream::core::name::AppName;
 use millstream::core::outbox::Outbox;
-use millstream::core::store::Store;
 use millstream::engine::status::{Handle, State};
 use millstream::{App, Config, Transport};
 
@@ -199,12 +198,12 @@ impl Watch {
                 .feeds
                 .values()
                 .all(|feed| feed.state == State::Running)
-            && self.all_sent(&outbox).await?)
+            && self.all_sent(&*outbox).await?)
     }
 
     /// Whether what was numbered is also in the streams.
-    async fn all_sent(&self, outbox: &millstream::sqlite::Database) -> anyhow::Result<bool> {
-        use millstream::core::lease::{Feed, Leases, Role};
+    async fn all_sent(&self, outbox: &dyn Outbox) -> anyhow::Result<bool> {
+        use millstream::core::lease::{Feed, Role};
 
         for row in outbox.leases(Role::Relay).await? {
             if let Feed::Owned(shard) = &row.feed

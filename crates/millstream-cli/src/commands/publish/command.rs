@@ -94,7 +94,7 @@ async fn publish_one(
     } else {
         let events = std::slice::from_ref(&event);
         let outbox = app.database();
-        let inserted = publisher::publish(&outbox, stream, events, |_| {})
+        let inserted = publisher::publish(&*outbox, stream, events, |_| {})
             .await
             .with_context(|| format!("{}: the event was not published", app.name()))?;
         (

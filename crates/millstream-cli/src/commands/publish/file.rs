@@ -1,11 +1,12 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use millstream::core::name::{AppName, StreamName};
-use millstream::core::outbox::Inserted;
+use millstream::core::outbox::{Inserted, Outbox};
 use millstream::engine::publisher;
 use millstream::{App, Config, NewEvent};
 
@@ -86,7 +87,7 @@ pub(super) async fn publish_file(
 
 /// Where events of a file go.
 enum Way {
-    Outbox(millstream::sqlite::Database),
+    Outbox(Arc<dyn Outbox>),
     Shared(publisher::Direct),
     Nowhere,
 }
@@ -102,7 +103,7 @@ impl Way {
         let added = |added| Inserted { added, repeated: 0 };
         match self {
             Self::Outbox(outbox) => {
-                publisher::publish(outbox, stream, events, progress).await?;
+                publisher::publish(&**outbox, stream, events, progress).await?;
             }
             Self::Shared(direct) => {
                 for event in events {

@@ -4,7 +4,6 @@ use serde_json::json;
 
 use millstream::core::delivery::Outcome;
 use millstream::core::name::{EventId, StreamName};
-use millstream::core::store::Store;
 use millstream::{App, Config, NewEvent};
 
 use crate::cli::{Global, Publish};

@@ -1,5 +1,4 @@
 use millstream::App;
-use millstream::core::outbox::Outbox;
 
 use crate::cli::{Global, Streams, StreamsCommand};
 use crate::commands::streams::row::{Group, Id, Row};

@@ -4,7 +4,7 @@ use serde_json::json;
 use millstream::App;
 use millstream::core::entry::Shard;
 use millstream::core::name::{AppName, StreamName};
-use millstream::core::outbox::{Outbox, Registered};
+use millstream::core::outbox::Registered;
 
 use crate::cli::{Forget, Global};
 use crate::commands::streams::owned::behind;

@@ -1,9 +1,9 @@
 use millstream::core::descriptor::{Descriptor, Subscriber, Subscription};
 use millstream::core::entry::{EntryId, Shard};
 use millstream::core::error::Error;
-use millstream::core::lease::{Feed, Leases, Role};
+use millstream::core::lease::{Feed, Role};
 use millstream::core::name::StreamName;
-use millstream::core::outbox::{Outbox, Registered};
+use millstream::core::outbox::Registered;
 use millstream::{App, Config, Transport};
 
 /// An application that owns a stream, as far as it is known here.

@@ -3,7 +3,7 @@ use millstream::core::entry::{EntryId, Shard};
 use millstream::core::error::Error;
 use millstream::core::log::Description;
 use millstream::core::name::AppName;
-use millstream::core::outbox::{Outbox, Registered};
+use millstream::core::outbox::Registered;
 use millstream::engine::relay::StreamOptions;
 
 /// What may go from a shard.

@@ -95,7 +95,7 @@ fn relay(app: &App, transport: &Transport, clock: i64) -> Running<relay::Error> 
         publishes: app.publishes().to_vec(),
         ..relay::Options::new(app.name().clone())
     };
-    let (outbox, clock) = (Arc::new(app.database()), Arc::new(Skewed(clock)));
+    let (outbox, clock) = (app.database(), Arc::new(Skewed(clock)));
     Running::of_relay(Relay::new(outbox, transport.log.clone(), clock, options))
 }
 
@@ -105,7 +105,7 @@ fn consumer(app: &App, transport: &Transport, clock: i64) -> Running<consumer::E
         mappings: app.mappings().to_vec(),
         ..consumer::Options::new(app.name().clone())
     };
-    let (store, clock) = (Arc::new(app.database()), Arc::new(Skewed(clock)));
+    let (store, clock) = (app.database(), Arc::new(Skewed(clock)));
     Running::of_consumer(Consumer::new(store, transport.clone(), clock, options))
 }
 

@@ -1,7 +1,6 @@
 //! What people do to consumer groups by mistake.
 
 use anyhow::Result;
-use millstream::core::lease::Leases as _;
 
 use super::place::{Place, key, runs};
 use crate::site::{consume, eventually, relay};

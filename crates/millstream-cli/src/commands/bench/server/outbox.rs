@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use millstream::core::outbox::Outbox;
 use millstream::{App, CancellationToken};
 
 use crate::cli::Bench;

@@ -46,7 +46,7 @@ async fn a_right_is_taken_away(flavour: Flavour) {
             .await;
         let error = site.append().await.unwrap_err();
         check_misconfigured(&error, "`millstream acl`");
-        assert_eq!(site.read().await.unwrap(), BEFORE as usize);
+        assert_eq!(site.read().await.unwrap(), BEFORE);
         site.ask(&["ACL", "SETUSER", "worker", &format!("+{right}")])
             .await;
     }

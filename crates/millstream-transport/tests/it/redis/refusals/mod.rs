@@ -105,12 +105,12 @@ impl Site {
         self.transport.append(&shard(0), last, &batch).await
     }
 
-    async fn read(&self) -> Result<usize, Error> {
+    async fn read(&self) -> Result<u64, Error> {
         let shard = shard(0);
         let read = self
             .transport
             .read(&shard, EntryId::ZERO, ALL, Duration::ZERO);
-        Ok(read.await?.len())
+        Ok(read.await?.len() as u64)
     }
 
     async fn publish_position(&self) -> Result<(), Error> {
@@ -142,7 +142,7 @@ impl Site {
             appended == Appended::Added || appended == taken,
             "{appended:?}"
         );
-        assert_eq!(eventually(|| self.read()).await, BEFORE as usize + 2);
+        assert_eq!(eventually(|| self.read()).await, BEFORE + 2);
     }
 }
 

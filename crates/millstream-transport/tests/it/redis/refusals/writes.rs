@@ -27,7 +27,7 @@ async fn full(flavour: Flavour) {
         );
     }
 
-    assert_eq!(site.read().await.unwrap(), BEFORE as usize);
+    assert_eq!(site.read().await.unwrap(), BEFORE);
     assert_eq!(site.take().await.unwrap(), 0);
     let (shared, hr, crm) = (stream("shared"), app("hr"), app("crm"));
     let transport = &site.transport;
@@ -50,7 +50,7 @@ async fn too_few_replicas(flavour: Flavour) {
     check_outage(site.append().await, "too few replicas are connected");
     check_outage(site.take().await, "NOREPLICAS");
     check_outage(site.publish_position().await, "NOREPLICAS");
-    assert_eq!(site.read().await.unwrap(), BEFORE as usize);
+    assert_eq!(site.read().await.unwrap(), BEFORE);
     site.set("min-replicas-to-write", "0").await;
     site.recovers().await;
     site.publish_position().await.unwrap();
@@ -67,7 +67,7 @@ async fn cannot_save(flavour: Flavour) {
     save(&site, "err").await;
     check_outage(site.append().await, "cannot save to its disk");
     check_outage(site.take().await, "MISCONF");
-    assert_eq!(site.read().await.unwrap(), BEFORE as usize);
+    assert_eq!(site.read().await.unwrap(), BEFORE);
     std::fs::remove_dir(&dump).unwrap();
     save(&site, "ok").await;
     site.recovers().await;
