@@ -36,6 +36,14 @@ impl EntryId {
             (high, low) => Self::new(high, low - 1),
         }
     }
+
+    /// The smallest id above this one, if there is one.
+    pub fn after(self) -> Option<Self> {
+        match self.low.checked_add(1) {
+            Some(low) => Some(Self::new(self.high, low)),
+            None => Some(Self::new(self.high.checked_add(1)?, 0)),
+        }
+    }
 }
 
 impl fmt::Display for EntryId {
@@ -177,6 +185,19 @@ mod tests {
         assert_eq!(ids.map(|id| id.to_string()), ["1-9", "1-10", "2-1"]);
         assert!("1".parse::<EntryId>().is_err());
         assert!("a-1".parse::<EntryId>().is_err());
+    }
+
+    #[test]
+    fn neighbours_step_over_both_parts() {
+        for (id, next) in [
+            (EntryId::ZERO, EntryId::new(0, 1)),
+            (EntryId::new(3, u64::MAX), EntryId::new(4, 0)),
+            (EntryId::new(u64::MAX, 7), EntryId::new(u64::MAX, 8)),
+        ] {
+            assert_eq!((id.after(), next.before()), (Some(next), id));
+        }
+        assert_eq!(EntryId::new(u64::MAX, u64::MAX).after(), None);
+        assert_eq!(EntryId::ZERO.before(), EntryId::ZERO);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a server does when its memory is full.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
@@ -19,6 +20,11 @@ const SHRINKS_PERCENT: u64 = 5;
 
 /// So little that nothing at all fits.
 const NOTHING: &str = "1mb";
+
+/// How long it may take until somebody wants to write.
+const REFUSED_MAX: Duration = Duration::from_secs(30);
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Stage {
     /// A cache shares the server, which is set to make room for it by whatever was not used lately.
@@ -65,6 +71,11 @@ impl Stage {
         self.tell(&["CONFIG", "SET", "maxmemory", NOTHING])?;
         // What is still to happen happens now, and is kept in the outbox.
         thread::sleep(self.oom);
+        // The relay may have been killed just before, and its lease be waited for.
+        let end = Instant::now() + REFUSED_MAX;
+        while refused(&self.runtime, &self.server)? == before && Instant::now() < end {
+            thread::sleep(LOOK_INTERVAL);
+        }
         self.play.fleet.must_live()?;
         let refused = refused(&self.runtime, &self.server)? > before;
         self.tell(&["CONFIG", "SET", "maxmemory", "0"])?;

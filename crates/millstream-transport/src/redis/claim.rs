@@ -32,7 +32,8 @@ pub(super) async fn claim(
     if limit.count == 0 {
         return Ok(Claimed::default());
     }
-    let from = next_id(after).map(|id| id.to_string()).unwrap_or_default();
+    // The server's cursors include the id that they name, ours do not.
+    let from = after.after().map(|id| id.to_string()).unwrap_or_default();
     let answer = CLAIM
         .run(&transport.router, key.as_str(), |command| {
             command
@@ -47,7 +48,7 @@ pub(super) async fn claim(
         .await;
     claimed(answer, |cursor| match reply::id(cursor)? {
         EntryId::ZERO => Ok(None),
-        next => Ok(Some(previous_id(next))),
+        next => Ok(Some(next.before())),
     })
     .map_err(transport.cannot("claim from", key))
 }
@@ -70,37 +71,4 @@ pub(super) fn claimed(
         gone: gone.collect::<Result<_, _>>()?,
         next: next(cursor)?,
     })
-}
-
-/// The server's cursors include the id that they name, ours do not.
-fn next_id(id: EntryId) -> Option<EntryId> {
-    match id.low.checked_add(1) {
-        Some(low) => Some(EntryId::new(id.high, low)),
-        None => Some(EntryId::new(id.high.checked_add(1)?, 0)),
-    }
-}
-
-fn previous_id(id: EntryId) -> EntryId {
-    match id.low.checked_sub(1) {
-        Some(low) => EntryId::new(id.high, low),
-        None => EntryId::new(id.high.saturating_sub(1), u64::MAX),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cursors_step_over_both_parts() {
-        for (id, next) in [
-            (EntryId::ZERO, EntryId::new(0, 1)),
-            (EntryId::new(3, u64::MAX), EntryId::new(4, 0)),
-            (EntryId::new(u64::MAX, 7), EntryId::new(u64::MAX, 8)),
-        ] {
-            assert_eq!(next_id(id), Some(next));
-            assert_eq!(previous_id(next), id);
-        }
-        assert_eq!(next_id(EntryId::new(u64::MAX, u64::MAX)), None);
-    }
 }

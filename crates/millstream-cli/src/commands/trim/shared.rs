@@ -25,7 +25,8 @@ impl Reader {
     ) -> Result<Vec<Self>, Error> {
         let mut readers = Vec::new();
         for group in transport.queue.groups(stream).await? {
-            let next = after(group.last_delivered);
+            let next = group.last_delivered.after();
+            let next = next.unwrap_or(group.last_delivered);
             let oldest = match group.pending {
                 0 => Vec::new(),
                 _ => {
@@ -58,13 +59,5 @@ impl Reader {
         }
         readers.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(readers)
-    }
-}
-
-/// The smallest id above this one.
-pub(super) fn after(id: EntryId) -> EntryId {
-    match id.low.checked_add(1) {
-        Some(low) => EntryId::new(id.high, low),
-        None => EntryId::new(id.high.saturating_add(1), 0),
     }
 }

@@ -136,7 +136,9 @@ async fn replies_beyond_the_servers_limit_come_in_smaller_pages() -> Result<()> 
 #[tokio::test]
 async fn a_flapping_network_moves_on_without_a_storm() -> Result<()> {
     const PHASE: Duration = Duration::from_millis(200);
-    const PHASES: u64 = 15;
+    const MOVED_ON: u64 = 3;
+    const PHASES_MIN: u64 = 15;
+    const PHASES_MAX: u64 = 150;
     let place = Place::new(1).await?;
     let relay = relay(&place.site.crm, &place.site.transport);
     let consumer = consume(&place.site.hr, &place.site.transport);
@@ -145,21 +147,23 @@ async fn a_flapping_network_moves_on_without_a_storm() -> Result<()> {
 
     let before = place.proxy.counts();
     let mut wave = tokio::time::interval(PHASE);
-    let mut top = 1;
-    for _ in 0..PHASES {
+    let (mut top, mut phases, mut meanwhile) = (1, 0, 0);
+    while phases < PHASES_MIN || meanwhile < MOVED_ON {
+        assert!(phases < PHASES_MAX, "only {meanwhile} of {top} moved on");
+        phases += 1;
         wave.tick().await;
         place.proxy.go_away().await;
         place.publish([top + 1]).await?;
         top += 1;
         wave.tick().await;
         place.proxy.set(Mode::Pass);
+        // What arrived in the last phase may still be on its way.
+        meanwhile = place.site.inbox()?.len() as u64;
     }
-    let meanwhile = place.site.inbox()?.len() as u64;
     let tried = place.proxy.counts().connections - before.connections;
-    assert!(meanwhile >= 3, "only {meanwhile} of {top} moved on");
     // Three to six connections are in use, and each is opened anew in each phase at most, after few
     // tries in vain.
-    assert!(tried <= 8 * PHASES, "{tried} connections");
+    assert!(tried <= 8 * phases, "{tried} connections");
 
     let well = Instant::now();
     place.settled(top).await?;
