@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use millstream_core::error::Error;
+
+use crate::mysql::options::Options;
+use crate::mysql::session::{Pool, Session};
+
+/// An application's MariaDB or MySQL database: [`Store`](millstream_core::store::Store) for what
+/// arrives, [`Outbox`](millstream_core::outbox::Outbox) for what it sends.
+///
+/// Cheap to clone; clones share connections.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub(super) options: Arc<Options>,
+    pool: Arc<Pool>,
+}
+
+impl Database {
+    /// Prepares to use the database. Nothing is opened until it is needed.
+    pub fn new(options: Options) -> Self {
+        let options = Arc::new(options);
+        Self {
+            pool: Arc::new(Pool::new(Arc::clone(&options))),
+            options,
+        }
+    }
+
+    /// A connection.
+    pub(super) async fn session(&self) -> Result<Session, Error> {
+        self.pool.session().await
+    }
+
+    /// A connection with a transaction begun.
+    pub(super) async fn begin(&self, doing: &str) -> Result<Session, Error> {
+        let mut session = self.session().await?;
+        session.begin(doing).await?;
+        Ok(session)
+    }
+
+    /// A statement with our prefix in it.
+    pub(super) fn sql(&self, statement: &str) -> String {
+        self.options.prefix.sql(statement)
+    }
+}

@@ -1,0 +1,157 @@
+//! A database of its own on a server that the tests of a process share.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder, Row, Value};
+use tokio::sync::{Mutex, OnceCell};
+
+use millstream_core::name::AppName;
+use millstream_sql::identifier::Prefix;
+use millstream_sql::mysql::{Database, Options, migrate};
+use millstream_testkit::server::MariaDb;
+use millstream_testkit::{app, stream, suite};
+
+use super::handlers::handlers;
+use super::mortal::Life;
+
+/// The server of this process, which ends with it.
+async fn server() -> &'static MariaDb {
+    static SERVER: OnceCell<MariaDb> = OnceCell::const_new();
+    let start = || async { MariaDb::start_default().await.expect("MariaDB starts") };
+    SERVER.get_or_init(start).await
+}
+
+/// The database; each handle has its own connections, as a process would.
+pub(crate) struct Site {
+    server: SocketAddr,
+    name: String,
+    prefix: Prefix,
+    life: Mutex<Option<Life>>,
+    /// The application's connection, once it has one.
+    application: Mutex<Option<Conn>>,
+}
+
+impl Site {
+    /// An empty database, for tables whose names begin so.
+    pub(crate) async fn new(prefix: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let server = server().await;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hr_{number}");
+        let mut conn = Conn::from_url(server.url("")).await.unwrap();
+        let create =
+            format!("CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin");
+        conn.query_drop(create).await.unwrap();
+        conn.disconnect().await.unwrap();
+        Self {
+            server: server.address(),
+            name,
+            prefix: Prefix::new(prefix).unwrap(),
+            life: Mutex::default(),
+            application: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn options_at(&self, address: SocketAddr, application: &AppName) -> Options {
+        let url = MariaDb::url_at(address, &self.name);
+        let mut options = Options::url(application.clone(), &url).unwrap();
+        options.prefix = self.prefix.clone();
+        options.handlers = handlers();
+        options
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        self.options_at(self.server, &app("hr"))
+    }
+
+    /// A connection of the application, for a longer time. Backslashes are nothing special to it, as
+    /// the standard has it.
+    pub(crate) async fn open(&self) -> Conn {
+        let url = MariaDb::url_at(self.server, &self.name);
+        let opts = mysql_async::Opts::from_url(&url).unwrap();
+        let settings = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'";
+        let opts = OptsBuilder::from_opts(opts).init(vec![settings]);
+        Conn::new(opts).await.unwrap()
+    }
+}
+
+impl Drop for Site {
+    /// Many are made in one test.
+    fn drop(&mut self) {
+        let Some(mut conn) = self.application.get_mut().take() else {
+            return;
+        };
+        let drop = format!("DROP DATABASE {}", self.name);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { conn.query_drop(drop).await });
+        }
+    }
+}
+
+impl suite::Site for Site {
+    type Handle = Database;
+
+    async fn make(prefix: &str) -> Self {
+        let site = Self::new(prefix).await;
+        let first = stream("events");
+        migrate(&site.options(), Some(&first)).await.unwrap();
+        site
+    }
+
+    async fn bare() -> Self {
+        Self::new("").await
+    }
+
+    async fn connect_as(&self, application: &AppName) -> Database {
+        Database::new(self.options_at(self.server, application))
+    }
+
+    async fn connect_mortal(&self, statements: u64) -> Database {
+        let life = Life::new(statements, self.server).await;
+        let database = Database::new(self.options_at(life.address(), &app("hr")));
+        *self.life.lock().await = Some(life);
+        database
+    }
+
+    async fn bury(&self, handle: Database) -> bool {
+        drop(handle);
+        let life = self.life.lock().await.take();
+        life.expect("there is a mortal process").end()
+    }
+
+    async fn execute(&self, sql: &str) -> Result<(), String> {
+        let mut application = self.application.lock().await;
+        if application.is_none() {
+            *application = Some(self.open().await);
+        }
+        let conn = application.as_mut().expect("it was just opened");
+        conn.query_drop(sql)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    async fn rows(&self, query: &str) -> Vec<String> {
+        let mut application = self.application.lock().await;
+        if application.is_none() {
+            *application = Some(self.open().await);
+        }
+        let conn = application.as_mut().expect("it was just opened");
+        let rows: Vec<Row> = conn.query(query).await.unwrap();
+        rows.into_iter()
+            .map(|row| {
+                let values: Vec<String> = row.unwrap().iter().map(show).collect();
+                values.join("|")
+            })
+            .collect()
+    }
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::NULL => "NULL".into(),
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => other.as_sql(true),
+    }
+}
