@@ -93,6 +93,8 @@ impl Drop for Site {
 impl suite::Site for Site {
     type Handle = Database;
 
+    const REPLACE: &'static str = "REPLACE";
+
     async fn make(prefix: &str) -> Self {
         let site = Self::new(prefix).await;
         let first = stream("events");
