@@ -195,6 +195,7 @@ async fn record(
     let mut inbox = inbox::Insert::new(shard, shared, batch.applied_at);
     let mut letters = dead_letters::Insert::new(shard, &lease.feed, batch.applied_at);
     let mut repeated = Vec::new();
+    let mut any_parked = any_parked;
     let mut applied = Applied::default();
     for ((delivery, found), ending) in batch.deliveries.iter().zip(found).zip(endings) {
         let twin = found.twin();
@@ -207,6 +208,7 @@ async fn record(
             Ending::Settled(outcome) => *outcome,
             Ending::Parked(outcome, reason) => {
                 letters.push(delivery, twin, *outcome, reason);
+                any_parked = true;
                 *outcome
             }
         };

@@ -197,7 +197,8 @@ mod tests {
                 begins.iter().any(|begin| statement.starts_with(begin)),
                 "{statement}"
             );
-            assert!(!statement.contains(['~', '{']), "{statement}");
+            assert!(!statement.contains(['~']), "{statement}");
+            assert!(!statement.contains("{bin}"), "{statement}");
         }
         assert_eq!(all.len(), 17);
     }
