@@ -8,7 +8,7 @@ use millstream_core::error::{Error, ErrorKind};
 pub(super) const DUPLICATE_ENTRY: u16 = 1062;
 
 /// The number of an error that a trigger raises with a text of its own.
-pub(super) const SIGNALLED: u16 = 1644;
+const SIGNALLED: u16 = 1644;
 
 /// Judges an error by its number. `doing` says what was being done.
 ///
@@ -40,18 +40,6 @@ pub fn from_mysql(error: mysql_async::Error, doing: impl Into<String>) -> Error 
             Error::with_source(ErrorKind::Misconfigured, doing, error)
         }
         error => Error::with_source(ErrorKind::Unavailable, doing, error),
-    }
-}
-
-/// Whether it says that an event with this id is in the outbox already.
-pub(super) fn is_sent_already(error: &mysql_async::Error) -> bool {
-    let mysql_async::Error::Server(error) = error else {
-        return false;
-    };
-    match error.code {
-        DUPLICATE_ENTRY => true,
-        SIGNALLED => error.message == "outbox: an event with this event_id was sent already",
-        _ => false,
     }
 }
 

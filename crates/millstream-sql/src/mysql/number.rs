@@ -171,6 +171,9 @@ fn in_order(mut waiting: Vec<Waiting>, limit: usize) -> Vec<i64> {
 
 /// Locks rows and reads them as they are then. An application may have changed or removed one since it
 /// was seen: until it is numbered, it is the application's own.
+///
+/// By their ids and no other way: whatever else the server might go through would wait for rows that
+/// are not committed.
 async fn lock(
     session: &mut Session,
     db: &Database,
@@ -182,7 +185,8 @@ async fn lock(
     for chunk in sorted.chunks(IDS_MAX) {
         let (marks, parameters) = in_list(chunk);
         let sql = db.sql(&format!(
-            "SELECT id, {COLUMNS} FROM ~outbox WHERE id IN ({marks}) AND seq IS NULL FOR UPDATE"
+            "SELECT id, {COLUMNS} FROM ~outbox FORCE INDEX (PRIMARY)
+             WHERE id IN ({marks}) AND seq IS NULL FOR UPDATE"
         ));
         for row in session.all(DOING, &sql, parameters).await? {
             found.insert(integer(&row, 0), read_row(&row, 1));

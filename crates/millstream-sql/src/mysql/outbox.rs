@@ -12,6 +12,7 @@ use millstream_core::name::{AppName, EventId, StreamName};
 use millstream_core::outbox::{Inserted, NewEvent, Outbox, OutboxRow, Registered};
 
 use crate::mysql::database::Database;
+use crate::mysql::migrate::meta;
 use crate::mysql::prune::{place, range};
 use crate::mysql::publish::{insert, lock_keys};
 use crate::mysql::row::{bytes, entry_id, integer, number, text};
@@ -128,11 +129,15 @@ impl Outbox for Database {
     async fn adopt(&self, stream: &StreamName) -> Result<(), Error> {
         let doing = "name the stream of events without one";
         let mut session = self.begin(doing).await?;
-        let sql = self.sql(
-            "INSERT INTO ~millstream_meta (name, value) VALUES ('stream', ?)
-             ON DUPLICATE KEY UPDATE value = VALUES(value)",
-        );
-        session.run(doing, &sql, values![stream.as_str()]).await?;
+        // Writers that repeat their reads hold this line as long as their transactions last.
+        let known = meta(&mut session, &self.options.prefix, "stream").await?;
+        if known.as_deref() != Some(stream.as_str()) {
+            let sql = self.sql(
+                "INSERT INTO ~millstream_meta (name, value) VALUES ('stream', ?)
+                 ON DUPLICATE KEY UPDATE value = VALUES(value)",
+            );
+            session.run(doing, &sql, values![stream.as_str()]).await?;
+        }
         let sql = self.sql("UPDATE ~outbox SET stream = ? WHERE stream IS NULL AND seq IS NULL");
         session.run(doing, &sql, values![stream.as_str()]).await?;
         session.commit(doing).await

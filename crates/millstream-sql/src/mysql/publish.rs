@@ -7,7 +7,7 @@ use millstream_core::name::{EventId, PartitionKey, StreamName};
 use millstream_core::outbox::NewEvent;
 
 use crate::identifier::Prefix;
-use crate::mysql::error::{from_mysql, is_sent_already};
+use crate::mysql::error::{DUPLICATE_ENTRY, from_mysql, number};
 use crate::mysql::session::values;
 
 const DOING: &str = "write to the outbox";
@@ -115,7 +115,7 @@ pub(super) async fn insert(
     ];
     match transaction.exec_drop(sql, row).await {
         Ok(()) => Ok(Ok(id)),
-        Err(error) if is_sent_already(&error) => {
+        Err(error) if number(&error) == Some(DUPLICATE_ENTRY) => {
             let text = format!("the event {id} was sent already");
             Ok(Err(Error::new(ErrorKind::Conflict, text)))
         }

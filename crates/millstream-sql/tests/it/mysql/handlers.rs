@@ -4,6 +4,9 @@ use async_trait::async_trait;
 use millstream_core::event::Event;
 use millstream_sql::mysql::{Handler, Handlers, Lent};
 
+/// Told when a handler hangs.
+pub(super) static HANGING: tokio::sync::Notify = tokio::sync::Notify::const_new();
+
 type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 pub(super) fn handlers() -> Handlers {
@@ -15,6 +18,7 @@ pub(super) fn handlers() -> Handlers {
         ("handler.commits", Act::End("COMMIT")),
         ("handler.rolls_back", Act::End("ROLLBACK")),
         ("handler.begins_anew", Act::BeginAnew),
+        ("handler.hangs", Act::Hang),
         (
             "handler.creates",
             Act::End("CREATE TABLE made (id INTEGER)"),
@@ -33,6 +37,7 @@ enum Act {
     Conflict,
     End(&'static str),
     BeginAnew,
+    Hang,
 }
 
 #[async_trait]
@@ -51,6 +56,11 @@ impl Handler for Act {
             Self::Conflict => {
                 leave(event, tx).await?;
                 leave(event, tx).await
+            }
+            Self::Hang => {
+                leave(event, tx).await?;
+                HANGING.notify_one();
+                std::future::pending().await
             }
             Self::End(sql) => {
                 leave(event, tx).await?;

@@ -23,16 +23,28 @@ pub(super) struct Life {
 
 struct Shared {
     left: AtomicI64,
+    /// Whether it is an answer that gets lost, that to a COMMIT, and nothing dies.
+    loses_commits: bool,
     dead: AtomicBool,
     died: Notify,
 }
 
 impl Life {
     pub(super) async fn new(statements: u64, server: SocketAddr) -> Self {
+        Self::begin(i64::try_from(statements).unwrap(), false, server).await
+    }
+
+    /// One that commits, and never hears of it.
+    pub(super) async fn without_answers(server: SocketAddr) -> Self {
+        Self::begin(i64::MAX, true, server).await
+    }
+
+    async fn begin(left: i64, loses_commits: bool, server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            left: AtomicI64::new(i64::try_from(statements).unwrap()),
+            left: AtomicI64::new(left),
+            loses_commits,
             dead: AtomicBool::new(false),
             died: Notify::new(),
         });
@@ -102,6 +114,9 @@ impl Shared {
                 return Ok(());
             }
             to.write_all(&packet).await?;
+            if self.loses_commits && packet.ends_with(b"\x03COMMIT") {
+                return Ok(());
+            }
         }
     }
 }

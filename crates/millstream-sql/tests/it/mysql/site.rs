@@ -62,6 +62,10 @@ impl Site {
         options
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server
+    }
+
     pub(crate) fn options(&self) -> Options {
         self.options_at(self.server, &app("hr"))
     }
