@@ -148,7 +148,7 @@ async fn settle(
             repeated: *found == Found::Repeated,
         })
         .collect();
-    let mut settling = Settling::begin(session, &db.options, &lease.feed, dedupe, &items)
+    let mut settling = Settling::begin(session, db, &lease.feed, dedupe, &items)
         .await
         .map_err(Failure::Whole)?;
     match search {

@@ -1,7 +1,9 @@
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use millstream_core::error::Error;
 
+use crate::mysql::fitting::Fits;
 use crate::mysql::options::Options;
 use crate::mysql::session::{Pool, Session};
 
@@ -13,6 +15,8 @@ use crate::mysql::session::{Pool, Session};
 pub struct Database {
     pub(super) options: Arc<Options>,
     pool: Arc<Pool>,
+    /// What the tables take that were described, which all are that a mapping writes to.
+    fits: Arc<RwLock<HashMap<Arc<str>, Arc<Fits>>>>,
 }
 
 impl Database {
@@ -22,7 +26,20 @@ impl Database {
         Self {
             pool: Arc::new(Pool::new(Arc::clone(&options))),
             options,
+            fits: Arc::default(),
         }
+    }
+
+    /// Remembers what a table takes.
+    pub(super) fn remember(&self, table: &Arc<str>, fits: Fits) {
+        let mut known = self.fits.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(table.clone(), Arc::new(fits));
+    }
+
+    /// What a table takes, as it was when it was described last.
+    pub(super) fn fits(&self, table: &str) -> Option<Arc<Fits>> {
+        let known = self.fits.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(table).cloned()
     }
 
     /// A connection.

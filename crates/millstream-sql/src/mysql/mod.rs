@@ -9,6 +9,7 @@ mod database;
 mod dead_letters;
 mod dedupe;
 mod error;
+mod fitting;
 mod generation;
 mod handler;
 mod inbox;

@@ -10,11 +10,11 @@ use millstream_core::fold::fold;
 use millstream_core::lease::Feed;
 use millstream_core::wire::SOURCE_DEFAULT;
 
+use crate::mysql::database::Database;
 use crate::mysql::dead_letters::{self, Key};
 use crate::mysql::dedupe::{Dedupe, Identity};
 use crate::mysql::handler::call;
 use crate::mysql::inbox;
-use crate::mysql::options::Options;
 use crate::mysql::session::Session;
 use crate::mysql::write::write;
 
@@ -57,7 +57,7 @@ pub(super) struct Item<'a> {
 /// What is known in the middle of a transaction.
 pub(super) struct Settling<'s, 'a> {
     session: &'s mut Session,
-    options: &'a Options,
+    db: &'a Database,
     feed: &'a Feed,
     dedupe: Dedupe<'a>,
     /// Whether anything is parked in this database: mostly not, and then nothing need be looked up.
@@ -73,24 +73,24 @@ pub(super) struct Settling<'s, 'a> {
 impl<'s, 'a> Settling<'s, 'a> {
     pub(super) async fn begin(
         session: &'s mut Session,
-        options: &'a Options,
+        db: &'a Database,
         feed: &'a Feed,
         dedupe: Dedupe<'a>,
         items: &[Item<'a>],
     ) -> Result<Self, Error> {
-        let any_parked = dead_letters::any(session, &options.prefix).await?;
+        let any_parked = dead_letters::any(session, &db.options.prefix).await?;
         let parked = if any_parked {
             let keys: Vec<Key> = items
                 .iter()
                 .filter_map(|item| key(feed, item.delivery))
                 .collect();
-            dead_letters::held(session, &options.prefix, keys.iter()).await?
+            dead_letters::held(session, &db.options.prefix, keys.iter()).await?
         } else {
             HashSet::new()
         };
         Ok(Self {
             session,
-            options,
+            db,
             feed,
             dedupe,
             any_parked,
@@ -225,13 +225,14 @@ impl<'s, 'a> Settling<'s, 'a> {
 
     async fn write(&mut self, changes: &[&'a Change]) -> Result<(), Failure> {
         for set in fold(changes.iter().copied()) {
-            write(self.session, &set).await?;
+            let fits = self.db.fits(&set.shape.table);
+            write(self.session, fits.as_deref(), &set).await?;
         }
         Ok(())
     }
 
     async fn handle(&mut self, event: &Event) -> Result<(), Failure> {
-        let Some(handler) = self.options.handlers.get(event.event_type.as_str()) else {
+        let Some(handler) = self.db.options.handlers.get(event.event_type.as_str()) else {
             return Ok(());
         };
         Ok(call(handler, event, self.session.conn()).await?)

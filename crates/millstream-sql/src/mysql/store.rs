@@ -19,7 +19,14 @@ use crate::mysql::{apply, dead_letters, tables};
 impl Store for Database {
     async fn tables(&self, names: &[Arc<str>]) -> Result<Vec<Option<Table>>, Error> {
         let mut session = self.session().await?;
-        let described = tables::describe_all(&mut session, &self.options.prefix, names).await?;
+        let mut described = Vec::with_capacity(names.len());
+        for name in names {
+            let table = tables::describe(&mut session, &self.options.prefix, name).await?;
+            described.push(table.map(|(table, fits)| {
+                self.remember(name, fits);
+                table
+            }));
+        }
         session.give_back();
         Ok(described)
     }

@@ -1,6 +1,6 @@
 //! What the application's own tables look like.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use mysql_async::Row;
@@ -10,6 +10,7 @@ use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
 use crate::identifier::Prefix;
+use crate::mysql::fitting::{Fit, Fits};
 use crate::mysql::row::{integer, text};
 use crate::mysql::session::{Session, values};
 
@@ -20,7 +21,7 @@ pub(super) async fn describe(
     session: &mut Session,
     prefix: &Prefix,
     name: &str,
-) -> Result<Option<Table>, Error> {
+) -> Result<Option<(Table, Fits)>, Error> {
     let exists = "SELECT count(*) FROM information_schema.tables
                   WHERE table_schema = database() AND table_name = ? AND table_type = 'BASE TABLE'";
     let row = session.first(DOING, exists, values![name]).await?;
@@ -37,11 +38,15 @@ pub(super) async fn describe(
                WHERE table_schema = database() AND table_name = ? ORDER BY ordinal_position";
     let rows = session.all(DOING, sql, values![name]).await?;
     let mut folding: HashSet<Arc<str>> = HashSet::new();
+    let mut fits = Fits::new();
     let mut columns = Vec::with_capacity(rows.len());
     for row in &rows {
         let declared = Declared::read(row);
         if declared.folds() {
             folding.insert(declared.name.clone());
+        }
+        if let Some(fit) = Fit::of(&declared.data_type, &declared.column_type) {
+            fits.insert(declared.name.clone(), fit);
         }
         let generated = integer(row, 4) != 0;
         columns.push(Column {
@@ -63,7 +68,7 @@ pub(super) async fn describe(
         .any(|column| folding.contains(column));
     // `ON DUPLICATE KEY UPDATE` takes any unique value for the key that was meant.
     let several = indexes.len() > 1;
-    Ok(Some(Table {
+    let table = Table {
         columns,
         unique: indexes
             .into_iter()
@@ -71,7 +76,8 @@ pub(super) async fn describe(
             .map(|index| index.columns)
             .collect(),
         related: folded || several || is_related(session, prefix, name).await?,
-    }))
+    };
+    Ok(Some((table, fits)))
 }
 
 /// A unique index, the primary key among them.
@@ -208,22 +214,4 @@ impl Declared {
         let text = self.collation.as_deref();
         self.bends() || text.is_some_and(|collation| !exact.contains(&collation))
     }
-}
-
-/// Describes several tables, each once.
-pub(super) async fn describe_all(
-    session: &mut Session,
-    prefix: &Prefix,
-    names: &[Arc<str>],
-) -> Result<Vec<Option<Table>>, Error> {
-    let mut known: HashMap<&Arc<str>, Option<Table>> = HashMap::new();
-    for name in names {
-        if !known.contains_key(name) {
-            known.insert(name, describe(session, prefix, name).await?);
-        }
-    }
-    Ok(names
-        .iter()
-        .map(|name| known.get(name).cloned().flatten())
-        .collect())
 }

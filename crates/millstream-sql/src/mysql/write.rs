@@ -11,6 +11,7 @@ use millstream_core::value::Value;
 
 use crate::identifier::Backticked;
 use crate::mysql::error::{DUPLICATE_ENTRY, from_mysql, number};
+use crate::mysql::fitting::{self, Fits};
 use crate::mysql::session::Session;
 
 /// Writes a set: all rows at once, or one after another where one may be in another's way.
@@ -18,32 +19,41 @@ use crate::mysql::session::Session;
 /// # Errors
 ///
 /// That of a row that failed. [`Conflict`](ErrorKind::Conflict) when a row to be updated is not there.
-pub(super) async fn write(session: &mut Session, set: &Set<'_>) -> Result<(), Error> {
+pub(super) async fn write(
+    session: &mut Session,
+    fits: Option<&Fits>,
+    set: &Set<'_>,
+) -> Result<(), Error> {
     let shape = set.shape;
     let form = Form::of(shape);
     if shape.ordered {
         for row in &set.rows {
-            write_one(session, shape, form, row).await?;
+            write_one(session, fits, shape, form, row).await?;
         }
         return Ok(());
     }
     let doing = doing(shape);
-    let rows = set.rows.iter();
+    let rows = set.rows.iter().map(|row| {
+        let Bind { key, set } = Bind::row(fits, shape, row)?;
+        Ok(match form {
+            Form::Insert => [key, set].concat(),
+            Form::Delete => key,
+            Form::Update => [set, key].concat(),
+        })
+    });
+    let rows = rows.collect::<Result<_, Error>>()?;
     match form {
         Form::Insert => {
-            let rows = rows.map(|row| bind(&[&row.key, &row.set])).collect();
             session
                 .insert(&doing, &insert_head(shape), &insert_tail(shape), rows)
                 .await
         }
         Form::Delete => {
-            let rows = rows.map(|row| bind(&[&row.key])).collect();
             let sql = format!("DELETE FROM {} WHERE {}", table(shape), found(shape, ""));
             session.batch(&doing, &sql, rows).await.map(drop)
         }
         Form::Update => {
             let sql = format!("{} WHERE {}", update(shape), found(shape, ""));
-            let rows = rows.map(|row| bind(&[&row.set, &row.key])).collect();
             match session.batch(&doing, &sql, rows).await? < set.rows.len() as u64 {
                 true => Err(not_there(shape)),
                 false => Ok(()),
@@ -58,6 +68,7 @@ pub(super) async fn write(session: &mut Session, set: &Set<'_>) -> Result<(), Er
 /// another row has is an error, as it should be.
 async fn write_one(
     session: &mut Session,
+    fits: Option<&Fits>,
     shape: &Shape,
     form: Form,
     row: &Change,
@@ -65,16 +76,17 @@ async fn write_one(
     let doing = doing(shape);
     let exact = exactly(session, shape, &row.key);
     let found = found(shape, &exact);
-    let texts = row.key.iter().filter(|value| is_text(value));
-    let mut key: Vec<Bound> = row.key.iter().map(bound).collect();
-    key.extend(texts.map(bound));
+    let Bind { key, set } = Bind::row(fits, shape, row)?;
+    let new = [key.clone(), set.clone()].concat();
+    let texts = key.iter().zip(&row.key).filter(|(_, value)| is_text(value));
+    let texts: Vec<Bound> = texts.map(|(bound, _)| bound.clone()).collect();
+    let key = [key, texts].concat();
     if form == Form::Delete {
         let sql = format!("DELETE FROM {} WHERE {found}", table(shape));
         return session.run(&doing, &sql, key).await.map(drop);
     }
     let sql = format!("{} WHERE {found}", update(shape));
-    let mut values: Vec<Bound> = row.set.iter().map(bound).collect();
-    values.extend(key);
+    let values = [set, key].concat();
     if session.run(&doing, &sql, values.clone()).await? > 0 {
         return Ok(());
     }
@@ -87,7 +99,7 @@ async fn write_one(
         insert_head(shape),
         vec!["?"; columns].join(", ")
     );
-    match session.try_run(&insert, bind(&[&row.key, &row.set])).await {
+    match session.try_run(&insert, new).await {
         Ok(_) => Ok(()),
         // The application may have made the row meanwhile.
         Err(error) if number(&error) == Some(DUPLICATE_ENTRY) => {
@@ -97,6 +109,22 @@ async fn write_one(
             }
         }
         Err(error) => Err(from_mysql(error, doing)),
+    }
+}
+
+/// The values of a row as they are bound.
+struct Bind {
+    key: Vec<Bound>,
+    set: Vec<Bound>,
+}
+
+impl Bind {
+    fn row(fits: Option<&Fits>, shape: &Shape, row: &Change) -> Result<Self, Error> {
+        let bind = |columns, values| fitting::bind(&shape.table, fits, columns, values);
+        Ok(Self {
+            key: bind(&shape.key, &row.key)?,
+            set: bind(&shape.set, &row.set)?,
+        })
     }
 }
 
@@ -199,25 +227,6 @@ fn each(columns: &[Arc<str>], between: &str, form: impl Fn(Backticked<'_>) -> St
         .map(|column| form(Backticked(column)))
         .collect::<Vec<_>>()
         .join(between)
-}
-
-fn bind(parts: &[&[Value]]) -> Vec<Bound> {
-    parts.iter().copied().flatten().map(bound).collect()
-}
-
-/// A value as the server takes it. Numbers that neither an integer nor a double holds go as they were
-/// written.
-fn bound(value: &Value) -> Bound {
-    match value {
-        Value::Null => Bound::NULL,
-        Value::Bool(value) => Bound::Int(i64::from(*value)),
-        Value::Integer(value) => Bound::Int(*value),
-        Value::Real(value) => Bound::Double(*value),
-        Value::Number(text) | Value::Text(text) | Value::Json(text) => {
-            Bound::Bytes(text.as_bytes().to_vec())
-        }
-        Value::Blob(bytes) => Bound::Bytes(bytes.to_vec()),
-    }
 }
 
 #[cfg(test)]
