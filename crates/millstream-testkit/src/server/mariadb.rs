@@ -168,12 +168,7 @@ impl MariaDb {
 
     /// The URL of one of its databases, or of none in particular where the name is empty.
     pub fn url(&self, database: &str) -> String {
-        Self::url_at(self.address(), database)
-    }
-
-    /// The same through something else that listens, such as a proxy.
-    pub fn url_at(address: SocketAddr, database: &str) -> String {
-        format!("mysql://{USER}:{PASSWORD}@{address}/{database}")
+        format!("mysql://{USER}:{PASSWORD}@{}/{database}", self.address())
     }
 
     /// Starts it again after [`Self::kill`], and waits until it answers.

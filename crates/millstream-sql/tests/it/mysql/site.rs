@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, OptsBuilder, Row, Value};
+use mysql_async::{Conn, Opts, OptsBuilder, Row, Value};
 use tokio::sync::{Mutex, OnceCell};
 
 use millstream_core::name::AppName;
@@ -16,16 +16,58 @@ use millstream_testkit::{app, stream, suite};
 use super::handlers::handlers;
 use super::mortal::Life;
 
-/// The server of this process, which ends with it.
-async fn server() -> &'static MariaDb {
-    static SERVER: OnceCell<MariaDb> = OnceCell::const_new();
-    let start = || async { MariaDb::start_default().await.expect("MariaDB starts") };
-    SERVER.get_or_init(start).await
+/// Names a MySQL to test instead, with a user who may make databases.
+const MYSQL_URL: &str = "MILLSTREAM_TEST_MYSQL_URL";
+
+/// Where databases are made.
+struct Server {
+    /// Ends with this process.
+    _child: Option<MariaDb>,
+    opts: Opts,
+    address: SocketAddr,
+    /// Tells any two texts apart.
+    collation: &'static str,
+}
+
+impl Server {
+    async fn find() -> Self {
+        if let Some(url) = std::env::var_os(MYSQL_URL).filter(|url| !url.is_empty()) {
+            let url = url.into_string().expect("a URL is text");
+            let opts = Opts::from_url(&url).expect("a URL of MySQL");
+            let host = (opts.ip_or_hostname().to_owned(), opts.tcp_port());
+            let addresses = tokio::net::lookup_host(host).await;
+            let address = addresses.expect("its host is known").next();
+            return Self {
+                _child: None,
+                address: address.expect("its host has an address"),
+                opts,
+                collation: "utf8mb4_0900_bin",
+            };
+        }
+        let child = MariaDb::start_default().await.expect("MariaDB starts");
+        Self {
+            opts: Opts::from_url(&child.url("")).expect("its URL is one"),
+            address: child.address(),
+            _child: Some(child),
+            collation: "utf8mb4_nopad_bin",
+        }
+    }
+
+    async fn get() -> &'static Self {
+        static SERVER: OnceCell<Server> = OnceCell::const_new();
+        SERVER.get_or_init(Self::find).await
+    }
+
+    fn url_at(&self, address: SocketAddr, database: &str) -> String {
+        let user = self.opts.user().unwrap_or_default();
+        let password = self.opts.pass().unwrap_or_default();
+        format!("mysql://{user}:{password}@{address}/{database}")
+    }
 }
 
 /// The database; each handle has its own connections, as a process would.
 pub(crate) struct Site {
-    server: SocketAddr,
+    server: &'static Server,
     name: String,
     prefix: Prefix,
     life: Mutex<Option<Life>>,
@@ -37,16 +79,16 @@ impl Site {
     /// An empty database, for tables whose names begin so.
     pub(crate) async fn new(prefix: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let server = server().await;
+        let server = Server::get().await;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("hr_{number}");
-        let mut conn = Conn::from_url(server.url("")).await.unwrap();
-        let create =
-            format!("CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin");
+        let name = format!("hr_{}_{number}", std::process::id());
+        let mut conn = Conn::new(server.opts.clone()).await.unwrap();
+        let collation = server.collation;
+        let create = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE {collation}");
         conn.query_drop(create).await.unwrap();
         conn.disconnect().await.unwrap();
         Self {
-            server: server.address(),
+            server,
             name,
             prefix: Prefix::new(prefix).unwrap(),
             life: Mutex::default(),
@@ -55,7 +97,7 @@ impl Site {
     }
 
     pub(crate) fn options_at(&self, address: SocketAddr, application: &AppName) -> Options {
-        let url = MariaDb::url_at(address, &self.name);
+        let url = self.server.url_at(address, &self.name);
         let mut options = Options::url(application.clone(), &url).unwrap();
         options.prefix = self.prefix.clone();
         options.handlers = handlers();
@@ -63,18 +105,18 @@ impl Site {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.server
+        self.server.address
     }
 
     pub(crate) fn options(&self) -> Options {
-        self.options_at(self.server, &app("hr"))
+        self.options_at(self.address(), &app("hr"))
     }
 
     /// A connection of the application, for a longer time. Backslashes are nothing special to it, as
     /// the standard has it.
     pub(crate) async fn open(&self) -> Conn {
-        let url = MariaDb::url_at(self.server, &self.name);
-        let opts = mysql_async::Opts::from_url(&url).unwrap();
+        let url = self.server.url_at(self.address(), &self.name);
+        let opts = Opts::from_url(&url).unwrap();
         let settings = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'";
         let opts = OptsBuilder::from_opts(opts).init(vec![settings]);
         Conn::new(opts).await.unwrap()
@@ -111,11 +153,11 @@ impl suite::Site for Site {
     }
 
     async fn connect_as(&self, application: &AppName) -> Database {
-        Database::new(self.options_at(self.server, application))
+        Database::new(self.options_at(self.address(), application))
     }
 
     async fn connect_mortal(&self, statements: u64) -> Database {
-        let life = Life::new(statements, self.server).await;
+        let life = Life::new(statements, self.address()).await;
         let database = Database::new(self.options_at(life.address(), &app("hr")));
         *self.life.lock().await = Some(life);
         database
