@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Row, Value};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
 use millstream_core::name::AppName;
 use millstream_sql::identifier::Prefix;
@@ -21,7 +22,7 @@ const MYSQL_URL: &str = "MILLSTREAM_TEST_MYSQL_URL";
 
 /// Where databases are made.
 struct Server {
-    /// Ends with this process.
+    /// Killed when it is dropped.
     _child: Option<MariaDb>,
     opts: Opts,
     address: SocketAddr,
@@ -53,9 +54,22 @@ impl Server {
         }
     }
 
-    async fn get() -> &'static Self {
-        static SERVER: OnceCell<Server> = OnceCell::const_new();
-        SERVER.get_or_init(Self::find).await
+    /// One for all tests of this process. It ends with the runtime of the test that came first, or
+    /// with the last database on it.
+    async fn get() -> Arc<Self> {
+        static SERVER: Mutex<Weak<Server>> = Mutex::const_new(Weak::new());
+        let mut known = SERVER.lock().await;
+        if let Some(server) = known.upgrade() {
+            return server;
+        }
+        let server = Arc::new(Self::find().await);
+        *known = Arc::downgrade(&server);
+        let kept = Arc::clone(&server);
+        tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            drop(kept);
+        });
+        server
     }
 
     fn url_at(&self, address: SocketAddr, database: &str) -> String {
@@ -67,7 +81,7 @@ impl Server {
 
 /// The database; each handle has its own connections, as a process would.
 pub(crate) struct Site {
-    server: &'static Server,
+    server: Arc<Server>,
     name: String,
     prefix: Prefix,
     life: Mutex<Option<Life>>,
