@@ -17,6 +17,16 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// The same as MariaDB and MySQL quote it.
+#[derive(Debug, Clone, Copy)]
+pub struct Backticked<'a>(pub &'a str);
+
+impl fmt::Display for Backticked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.0.replace('`', "``"))
+    }
+}
+
 /// What the names of our own tables begin with. Empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prefix(String);

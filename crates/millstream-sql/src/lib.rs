@@ -18,5 +18,7 @@
 //! | `tables.rs` | what the application's tables look like |
 
 pub mod identifier;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -16,16 +16,38 @@ const PREFIX: &str = "ms-";
 /// A file in folders that stay.
 const KEPT: &str = "kept";
 
+/// Where Linux keeps files in memory, and how much room there must be.
+const MEMORY: &str = "/dev/shm";
+const MEMORY_BYTES_MIN: u64 = 1024 * 1024 * 1024;
+
 /// The folder of a server, removed when it is dropped; kept while a test fails.
 #[derive(Debug)]
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Result<Self> {
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    /// In memory, where there is room for it: for servers that sync whether they are told to or not.
+    pub(crate) fn in_memory() -> Result<Self> {
+        let has_room = |room: rustix::fs::StatVfs| room.f_bavail * room.f_frsize > MEMORY_BYTES_MIN;
+        match rustix::fs::statvfs(MEMORY).is_ok_and(has_room) {
+            true => Self::new_in(Path::new(MEMORY)),
+            false => Self::new(),
+        }
+    }
+
+    fn new_in(root: &Path) -> Result<Self> {
         static TIDIED: Once = Once::new();
-        TIDIED.call_once(|| tidy(&std::env::temp_dir()));
+        TIDIED.call_once(|| {
+            for root in [&*std::env::temp_dir(), Path::new(MEMORY)] {
+                tidy(root);
+            }
+        });
         let prefix = format!("{PREFIX}{}-", process::id());
-        Ok(Self(tempfile::Builder::new().prefix(&prefix).tempdir()?))
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(root)?;
+        Ok(Self(folder))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -49,12 +71,12 @@ impl Drop for Folder {
 
 /// Removes the folders of processes that were killed, or ended with a server in a static variable:
 /// those dropped nothing.
-fn tidy(temporary: &Path) {
+fn tidy(root: &Path) {
     let processes = Path::new("/proc");
     if !processes.join("self").exists() {
         return;
     }
-    let folders = fs::read_dir(temporary).into_iter().flatten().flatten();
+    let folders = fs::read_dir(root).into_iter().flatten().flatten();
     for folder in folders {
         let name = folder.file_name();
         let process = name

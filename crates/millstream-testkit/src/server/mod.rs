@@ -6,17 +6,20 @@
 //! - [`Sentinel`]: a master, replicas that follow it through a [`proxy`](crate::proxy), and three
 //!   Sentinels.
 //! - [`Cluster`]: three masters and their replicas, whose slots can be moved step by step.
+//! - [`MariaDb`]: one database server, to be killed and started again.
 //!
 //! Every server ends when its value is dropped, and with the process of the test, however that
 //! ends. A test that panics prints the last lines of its servers and keeps their folders; with
 //! `MILLSTREAM_TEST_KEEP` in the environment every folder is kept.
 
+mod account;
 mod aof;
 mod builder;
 mod clock;
 mod cluster;
 mod flavour;
 mod folder;
+mod mariadb;
 mod port;
 mod process;
 mod sentinel;
@@ -28,6 +31,7 @@ mod wait;
 pub use builder::Builder;
 pub use cluster::{Cluster, SlotMove};
 pub use flavour::Flavour;
+pub use mariadb::{MariaDb, MariaDbBuilder};
 pub(crate) use port::Port;
 pub use sentinel::{MASTER_NAME, Sentinel};
 pub use standalone::Server;

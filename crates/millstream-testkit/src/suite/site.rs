@@ -13,6 +13,9 @@ pub trait Site: Sized + Send + Sync + 'static {
     /// The database as one process has it.
     type Handle: Store + Outbox + 'static;
 
+    /// How its dialect begins an `INSERT` that takes the place of rows in its way, or a plain one.
+    const REPLACE: &'static str = "INSERT";
+
     /// Makes an empty database with our tables, whose names begin with `prefix`.
     ///
     /// It goes away when it is dropped.

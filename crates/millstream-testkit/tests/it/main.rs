@@ -1,6 +1,7 @@
 //! The kit itself, tried on real servers.
 
 mod cluster;
+mod mariadb;
 mod proxy;
 mod sentinel;
 mod server;

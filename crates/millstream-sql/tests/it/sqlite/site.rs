@@ -68,6 +68,8 @@ impl File {
 impl Site for File {
     type Handle = Database;
 
+    const REPLACE: &'static str = "INSERT OR REPLACE";
+
     async fn make(prefix: &str) -> Self {
         let file = Self::new(prefix);
         let first = stream("events");

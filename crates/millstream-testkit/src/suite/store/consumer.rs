@@ -29,33 +29,39 @@ pub struct Consumer<H> {
 impl<H: Store> Consumer<H> {
     /// Takes the feed from whoever has it, and goes on where that stopped.
     pub async fn start(store: H, feed: Feed, specs: Vec<Spec>) -> Self {
-        let names = table_names(&specs);
-        let tables = store.tables(&names).await.expect("tables are described");
+        let started = Self::try_start(store, feed, specs).await;
+        started.unwrap_or_else(|(_, error)| panic!("the consumer starts: {error}"))
+    }
+
+    /// The same of a process that may die over it; the store comes back then.
+    pub async fn try_start(store: H, feed: Feed, specs: Vec<Spec>) -> Result<Self, (H, Error)> {
+        match Self::lease(&store, feed, &specs).await {
+            Ok((lease, router)) => Ok(Self {
+                store,
+                at: lease.checkpoint.clone(),
+                lease,
+                router,
+            }),
+            Err(error) => Err((store, error)),
+        }
+    }
+
+    async fn lease(store: &H, feed: Feed, specs: &[Spec]) -> Result<(Lease, Router), Error> {
+        let names = table_names(specs);
+        let tables = store.tables(&names).await?;
         let tables: HashMap<_, _> = names
             .into_iter()
             .zip(tables)
             .filter_map(|(name, table)| Some((name, table?)))
             .collect();
-        let router = compile(&specs, &tables).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let router = compile(specs, &tables).unwrap_or_else(|problems| panic!("{problems:?}"));
 
         let (own, role) = (std::slice::from_ref(&feed), Role::Consumer);
-        store
-            .register(role, own)
-            .await
-            .expect("the feed is registered");
-        let mut rows = store.leases(role).await.expect("leases are read");
+        store.register(role, own).await?;
+        let mut rows = store.leases(role).await?;
         rows.retain(|row| row.feed == feed);
-        let taken = store.acquire(&instance("consumer"), role, &rows).await;
-        let lease = taken
-            .expect("the feed is acquired")
-            .expect("nobody was faster")
-            .remove(0);
-        Self {
-            store,
-            at: lease.checkpoint.clone(),
-            lease,
-            router,
-        }
+        let taken = store.acquire(&instance("consumer"), role, &rows).await?;
+        Ok((taken.expect("nobody was faster").remove(0), router))
     }
 
     /// The batch of these entries, from where it is.

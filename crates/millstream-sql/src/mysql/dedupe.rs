@@ -1,0 +1,330 @@
+//! Which deliveries were here before, where the checkpoint cannot tell.
+
+use std::collections::{HashMap, HashSet};
+
+use mysql_async::{Row, Value};
+
+use millstream_core::blob;
+use millstream_core::delivery::{Content, Delivery};
+use millstream_core::entry::{EntryId, Shard};
+use millstream_core::error::Error;
+use millstream_core::lease::{Feed, Role};
+use millstream_core::name::{EventId, TenantId};
+
+use crate::identifier::Prefix;
+use crate::mysql::inbox::{source, tenant};
+use crate::mysql::row::{bytes, entry_id, integer, text};
+use crate::mysql::session::{Session, values};
+
+/// How repeats are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dedupe<'a> {
+    /// Not at all: what is above the checkpoint of an owned stream is new.
+    Checkpoint,
+    /// By event id, since a new generation brings again what an older one may have brought. A parked
+    /// event counts as well: it is here, and waits.
+    Generation(&'a Shard),
+    /// By event id, and by entry id and event. A parked event does not count: it may be published again because it
+    /// is dead.
+    Shared,
+}
+
+/// Source, tenant and id: what an event is known by. On an owned stream all have one source.
+pub(super) type Identity<'a> = (&'a str, Option<&'a TenantId>, &'a EventId);
+
+impl<'a> Dedupe<'a> {
+    /// Of a batch. An owned stream pays for it from its second generation on.
+    pub(super) fn of(feed: &'a Feed, deliveries: &[Delivery]) -> Self {
+        match feed {
+            Feed::Shared(_) => Self::Shared,
+            Feed::Owned(shard) if deliveries.iter().any(is_of_later_generation) => {
+                Self::Generation(shard)
+            }
+            Feed::Owned(_) => Self::Checkpoint,
+        }
+    }
+
+    /// What a delivery is known by within its batch, if that matters.
+    pub(super) fn identity(self, delivery: &Delivery) -> Option<Identity<'_>> {
+        match (self, &delivery.content) {
+            (Self::Checkpoint, _) | (Self::Shared, Content::Undecodable(_)) => None,
+            (Self::Generation(_), _) => Some(("", tenant(delivery), delivery.event_id()?)),
+            (Self::Shared, Content::Event { event, .. }) => {
+                Some((event.source.as_str(), Some(&event.tenant), &event.id))
+            }
+        }
+    }
+
+    /// Whether a parked event counts as having been here.
+    pub(super) fn counts_parked(self) -> bool {
+        matches!(self, Self::Generation(_))
+    }
+
+    /// What was committed before says about each delivery.
+    pub(super) async fn look(
+        self,
+        session: &mut Session,
+        prefix: &Prefix,
+        row: i64,
+        deliveries: &[Delivery],
+    ) -> Result<Vec<Found>, Error> {
+        match self {
+            Self::Checkpoint => Ok(vec![Found::New(Twin::FIRST); deliveries.len()]),
+            Self::Generation(shard) => again(session, prefix, shard, deliveries).await,
+            Self::Shared => shared(session, prefix, row, deliveries).await,
+        }
+    }
+}
+
+/// What a look into the inbox says about a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It need not be applied.
+    Repeated,
+    /// It was not here.
+    New(Twin),
+}
+
+impl Found {
+    pub(super) fn twin(self) -> Twin {
+        match self {
+            Self::New(twin) => twin,
+            Self::Repeated => Twin::FIRST,
+        }
+    }
+}
+
+/// The how-manieth event under its entry id it is. A server that failed over may give an id of the
+/// shared stream again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Twin(pub(super) i64);
+
+impl Twin {
+    const FIRST: Self = Self(0);
+
+    fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+fn is_of_later_generation(delivery: &Delivery) -> bool {
+    delivery.entry.high > 1
+}
+
+const DOING: &str = "look into the inbox";
+
+/// Texts in one statement.
+const TEXTS_MAX: usize = 256;
+
+/// Question marks for `IN (…)`, and what they stand for, as many statements as it takes. The last text
+/// fills up, so that few different ones come of it.
+pub(super) fn texts<'a>(
+    all: impl Iterator<Item = &'a str>,
+) -> impl Iterator<Item = (String, Vec<Value>)> {
+    let all: Vec<&str> = all.collect::<HashSet<_>>().into_iter().collect();
+    let chunks: Vec<_> = all
+        .chunks(TEXTS_MAX)
+        .map(|chunk| {
+            let length = chunk.len().next_power_of_two();
+            let last = chunk.last().copied();
+            let texts = chunk.iter().copied().chain(last.into_iter().cycle());
+            let values = texts.take(length).map(Value::from).collect();
+            (vec!["?"; length].join(", "), values)
+        })
+        .collect();
+    chunks.into_iter()
+}
+
+/// Those of a later generation whose event is in the inbox, from whichever shard of the stream.
+async fn again(
+    session: &mut Session,
+    prefix: &Prefix,
+    shard: &Shard,
+    deliveries: &[Delivery],
+) -> Result<Vec<Found>, Error> {
+    let later = deliveries
+        .iter()
+        .filter(|delivery| is_of_later_generation(delivery));
+    let ids = later.filter_map(Delivery::event_id).map(EventId::as_str);
+    let mut known: HashSet<(String, Option<String>)> = HashSet::new();
+    for (marks, mut parameters) in texts(ids) {
+        let sql = prefix.sql(&format!(
+            "SELECT i.event_id, i.tenant_id
+             FROM ~millstream_inbox i JOIN ~millstream_shards s ON s.id = i.shard
+             WHERE i.event_id IN ({marks}) AND s.role = ? AND s.stream = ? AND s.source = ?"
+        ));
+        parameters.extend(values![
+            Role::Consumer.as_str(),
+            shard.stream.as_str(),
+            shard.owner.as_str(),
+        ]);
+        let rows = session.all(DOING, &sql, parameters).await?;
+        known.extend(
+            rows.iter()
+                .map(|row| (text(row, 0).unwrap_or_default(), text(row, 1))),
+        );
+    }
+    let is_known = |delivery: &Delivery| {
+        let tenant = tenant(delivery).map(|tenant| tenant.as_str().to_owned());
+        delivery
+            .event_id()
+            .is_some_and(|id| known.contains(&(id.as_str().to_owned(), tenant)))
+    };
+    let found = |delivery| match is_of_later_generation(delivery) && is_known(delivery) {
+        true => Found::Repeated,
+        false => Found::New(Twin::FIRST),
+    };
+    Ok(deliveries.iter().map(found).collect())
+}
+
+/// A row of the inbox under an entry id, with the raw fields if it is parked.
+struct Earlier {
+    twin: i64,
+    event_id: Option<String>,
+    source: Option<String>,
+    tenant: Option<String>,
+    raw: Option<Vec<u8>>,
+}
+
+impl Earlier {
+    fn read(row: &Row) -> Self {
+        let raw = bytes(row, 6);
+        Self {
+            twin: integer(row, 2),
+            event_id: text(row, 3),
+            source: text(row, 4),
+            tenant: text(row, 5),
+            raw: (!raw.is_empty()).then(|| raw.to_vec()),
+        }
+    }
+
+    /// Whether it is of the event of a delivery.
+    fn is_of(&self, delivery: &Delivery) -> bool {
+        let same = self.event_id.as_deref() == delivery.event_id().map(EventId::as_str)
+            && self.source.as_deref() == source(delivery)
+            && self.tenant.as_deref() == tenant(delivery).map(TenantId::as_str);
+        match &delivery.content {
+            Content::Event { .. } => same,
+            Content::Undecodable(_) => {
+                let raw = self.raw.as_ref();
+                same && raw.is_none_or(|raw| *raw == blob::encode(&delivery.raw))
+            }
+        }
+    }
+}
+
+/// Those of the shared stream that are in the inbox as they are, or stand earlier among them, or whose
+/// event was processed. An entry id that was here with another event says nothing.
+async fn shared(
+    session: &mut Session,
+    prefix: &Prefix,
+    row: i64,
+    deliveries: &[Delivery],
+) -> Result<Vec<Found>, Error> {
+    let by_entry = by_entry(session, prefix, row, deliveries).await?;
+    let processed = processed(session, prefix, row, deliveries).await?;
+    let mut found: Vec<Found> = Vec::with_capacity(deliveries.len());
+    let mut firsts = HashMap::new();
+    for (index, delivery) in deliveries.iter().enumerate() {
+        let mut twin = Twin::FIRST;
+        let mut known = false;
+        for earlier in by_entry.get(&delivery.entry).into_iter().flatten() {
+            twin = Twin(earlier.twin).next();
+            known |= earlier.is_of(delivery);
+        }
+        let first = *firsts.entry(delivery.entry).or_insert(index);
+        for (earlier, found) in deliveries[first..index].iter().zip(&found[first..]) {
+            if earlier.entry == delivery.entry {
+                known |= is_same(earlier, delivery);
+                twin = twin.max(found.twin().next());
+            }
+        }
+        if let (false, Content::Event { event, .. }) = (known, &delivery.content) {
+            let (id, source) = (
+                event.id.as_str().to_owned(),
+                event.source.as_str().to_owned(),
+            );
+            known = processed.contains(&(id, source, event.tenant.as_str().to_owned()));
+        }
+        found.push(match known {
+            true => Found::Repeated,
+            false => Found::New(twin),
+        });
+    }
+    Ok(found)
+}
+
+/// What is in the inbox under the entry ids of the deliveries, by twin.
+async fn by_entry(
+    session: &mut Session,
+    prefix: &Prefix,
+    shard: i64,
+    deliveries: &[Delivery],
+) -> Result<HashMap<EntryId, Vec<Earlier>>, Error> {
+    let mut entries: Vec<EntryId> = deliveries.iter().map(|delivery| delivery.entry).collect();
+    entries.sort_unstable();
+    entries.dedup();
+    let mut earlier: HashMap<EntryId, Vec<Earlier>> = HashMap::new();
+    for chunk in entries.chunks(TEXTS_MAX) {
+        let length = chunk.len().next_power_of_two();
+        let marks = vec!["(?, ?)"; length].join(", ");
+        let sql = prefix.sql(&format!(
+            "SELECT i.generation, i.seq, i.twin, i.event_id, i.source_application, i.tenant_id, d.raw
+             FROM ~millstream_inbox i LEFT JOIN ~dead_letters d
+               ON d.shard = i.shard AND d.generation = i.generation AND d.seq = i.seq
+                 AND d.twin = i.twin
+             WHERE i.shard = ? AND (i.generation, i.seq) IN ({marks}) ORDER BY i.twin"
+        ));
+        let mut parameters = values![shard];
+        let last = chunk.last().copied();
+        for entry in chunk
+            .iter()
+            .copied()
+            .chain(last.into_iter().cycle())
+            .take(length)
+        {
+            parameters.extend(values![entry.high.cast_signed(), entry.low.cast_signed()]);
+        }
+        for row in session.all(DOING, &sql, parameters).await? {
+            let at = entry_id(&row, 0);
+            earlier.entry(at).or_default().push(Earlier::read(&row));
+        }
+    }
+    Ok(earlier)
+}
+
+/// Which events of the deliveries were processed: id, source and tenant.
+async fn processed(
+    session: &mut Session,
+    prefix: &Prefix,
+    shard: i64,
+    deliveries: &[Delivery],
+) -> Result<HashSet<(String, String, String)>, Error> {
+    let ids = deliveries.iter().filter_map(Delivery::event_id);
+    let mut processed = HashSet::new();
+    for (marks, mut parameters) in texts(ids.map(EventId::as_str)) {
+        let sql = prefix.sql(&format!(
+            "SELECT event_id, source_application, tenant_id FROM ~millstream_inbox
+             WHERE event_id IN ({marks}) AND shard = ?
+               AND outcome IN ('applied', 'superseded', 'skipped')"
+        ));
+        parameters.push(shard.into());
+        let rows = session.all(DOING, &sql, parameters).await?;
+        processed.extend(
+            rows.iter()
+                .filter_map(|row| Some((text(row, 0)?, text(row, 1)?, text(row, 2)?))),
+        );
+    }
+    Ok(processed)
+}
+
+/// Whether two deliveries of one entry id are of one event.
+fn is_same(one: &Delivery, other: &Delivery) -> bool {
+    match (&one.content, &other.content) {
+        (Content::Event { event: one, .. }, Content::Event { event: other, .. }) => {
+            one.id == other.id && one.source == other.source && one.tenant == other.tenant
+        }
+        (Content::Undecodable(_), Content::Undecodable(_)) => one.raw == other.raw,
+        _ => false,
+    }
+}

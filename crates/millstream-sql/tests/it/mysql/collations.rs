@@ -1,0 +1,62 @@
+//! Texts that differ and are equal to the server.
+
+use millstream_sql::mysql::{Database, migrate};
+use millstream_testkit::suite::Site as _;
+use millstream_testkit::suite::store::{Consumer, Source};
+use millstream_testkit::{app, stream};
+
+use super::{mappings, set, things};
+
+/// A row is found by its own id alone: an id that the table takes for the same is a conflict.
+#[tokio::test]
+async fn an_id_that_only_looks_the_same_changes_no_other_row() {
+    for collation in ["utf8mb4_general_ci", "utf8mb4_bin", "latin1_swedish_ci"] {
+        let charset = collation.split('_').next().unwrap();
+        let (site, mut source, mut consumer) = things(&format!(
+            "CREATE TABLE things (
+               id VARCHAR(64) CHARACTER SET {charset} COLLATE {collation} PRIMARY KEY, a INT, b INT)"
+        ))
+        .await;
+        let entries = source.send_all([
+            &set("ä", r#"{"a":1}"#),
+            &set("ä ", r#"{"a":2}"#),
+            &set("b", r#"{"a":3}"#),
+            &set("ä", r#"{"b":4}"#),
+        ]);
+        let settled = consumer.settle(&entries).await;
+        assert_eq!(settled, "3 applied, 1 dead", "{collation}");
+        let left = source.send_all([&super::event("thing.left", "acme", "b ", "{}")]);
+        assert_eq!(consumer.settle(&left).await, "1 applied");
+        let found = site.rows("SELECT id, a, b FROM things ORDER BY a").await;
+        assert_eq!(found, ["ä|1|4", "b|3|NULL"], "{collation}");
+        let reason = site.rows("SELECT reason FROM dead_letters").await;
+        assert!(reason[0].contains("another row"), "{reason:?}");
+        assert!(!reason[0].contains('ä'), "{reason:?}");
+    }
+}
+
+/// Whatever a database's own default is, our tables compare every byte.
+#[tokio::test]
+async fn our_tables_do_not_take_the_default_of_the_database() {
+    let site = super::Database::bare().await;
+    site.execute("SET @database = database(); ALTER DATABASE CHARACTER SET latin1")
+        .await
+        .unwrap();
+    let events = stream("events");
+    migrate(&site.options(), Some(&events)).await.unwrap();
+    site.execute("CREATE TABLE things (id VARBINARY(64) PRIMARY KEY, a INT, b INT)")
+        .await
+        .unwrap();
+    let mut source = Source::shared();
+    let store: Database = site.connect_as(&app("hr")).await;
+    let mut consumer = Consumer::start(store, source.feed(), mappings()).await;
+    let mut events = Vec::new();
+    for id in ["x", "X", "x ", "ẋ"] {
+        let mut event = set(id, r#"{"a":1}"#);
+        event.id = millstream_core::name::EventId::new(id).ok();
+        events.push(event);
+    }
+    let entries = source.send_all(&events);
+    assert_eq!(consumer.settle(&entries).await, "4 applied");
+    assert_eq!(site.rows("SELECT count(*) FROM things").await, ["4"]);
+}

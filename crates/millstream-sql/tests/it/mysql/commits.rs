@@ -1,0 +1,69 @@
+//! Transactions whose end nobody hears of, and those that others try to end.
+
+use millstream_core::error::ErrorKind;
+use millstream_core::lease::Leases as _;
+use millstream_core::store::Store as _;
+use millstream_sql::mysql::Database;
+use millstream_testkit::app;
+use millstream_testkit::suite::Site as _;
+use millstream_testkit::suite::store::{Consumer, Source, event};
+
+use super::handlers::HANGING;
+use super::mortal::Life;
+use super::{mappings, set, things};
+
+const THINGS: &str = "CREATE TABLE things (id VARCHAR(64) PRIMARY KEY, a INT, b INT);
+                      CREATE TABLE effects (tenant_id VARCHAR(64), id VARCHAR(64))";
+
+/// The shard row tells whether a commit got through whose answer was lost.
+#[tokio::test]
+async fn a_lost_answer_to_a_commit_is_looked_up() {
+    let (site, mut source, consumer) = things(THINGS).await;
+    let batch = consumer.batch(&[source.send(&set("1", r#"{"a":1}"#))]);
+    let life = Life::without_answers(site.address()).await;
+    let deaf = Database::new(site.options_at(life.address(), &app("hr")));
+    let error = deaf.apply(&consumer.lease, &batch).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+
+    let checkpoint = consumer.store.checkpoint(&consumer.lease).await.unwrap();
+    assert_eq!(checkpoint.as_ref(), Some(&batch.to));
+    let error = consumer.apply_batch(&batch).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    assert_eq!(site.rows("SELECT id, a FROM things").await, ["1|1"]);
+}
+
+/// What commits by itself is refused to a handler as a commit is.
+#[tokio::test]
+async fn a_handler_makes_no_table() {
+    let (site, mut source, mut consumer) = things(THINGS).await;
+    let entries = source.send_all([
+        &set("1", r#"{"a":1}"#),
+        &event("handler.creates", "acme", "2", "{}"),
+    ]);
+    let error = consumer.apply(&entries).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
+    assert!(error.to_string().contains("handler.creates"), "{error}");
+    assert_eq!(site.rows("SHOW TABLES LIKE 'made'").await, [""; 0]);
+    for table in ["things", "effects", "event_tracking"] {
+        assert_eq!(site.rows(&format!("SELECT * FROM {table}")).await, [""; 0]);
+    }
+}
+
+/// A process that stands still in its transaction loses the shard row to its successor, and what it
+/// did.
+#[tokio::test]
+async fn a_process_that_stands_still_keeps_no_row() {
+    let (site, mut source, consumer) = things(THINGS).await;
+    let batch = consumer.batch(&[source.send(&event("handler.hangs", "acme", "1", "{}"))]);
+    let mut options = site.options();
+    options.idle_in_transaction = std::time::Duration::from_secs(1);
+    let stopped = Database::new(options);
+    let (lease, hung) = (consumer.lease.clone(), batch.clone());
+    let hanging = tokio::spawn(async move { stopped.apply(&lease, &hung).await });
+    HANGING.notified().await;
+    let source = Source::shard(0);
+    let next = Consumer::start(site.connect().await, source.feed(), mappings()).await;
+    assert_eq!(next.at, batch.from);
+    assert_eq!(site.rows("SELECT * FROM effects").await, [""; 0]);
+    hanging.abort();
+}

@@ -1,0 +1,219 @@
+//! A database of its own on a server that the tests of a process share.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, OptsBuilder, Row, Value};
+use tokio::sync::Mutex;
+
+use millstream_core::name::AppName;
+use millstream_sql::identifier::Prefix;
+use millstream_sql::mysql::{Database, Options, migrate};
+use millstream_testkit::server::MariaDb;
+use millstream_testkit::{app, stream, suite};
+
+use super::handlers::handlers;
+use super::mortal::Life;
+
+/// Names a MySQL to test instead, with a user who may make databases.
+const MYSQL_URL: &str = "MILLSTREAM_TEST_MYSQL_URL";
+
+/// Where databases are made.
+struct Server {
+    /// Killed when it is dropped.
+    _child: Option<MariaDb>,
+    opts: Opts,
+    address: SocketAddr,
+    /// Tells any two texts apart.
+    collation: &'static str,
+}
+
+impl Server {
+    async fn find() -> Self {
+        if let Some(url) = std::env::var_os(MYSQL_URL).filter(|url| !url.is_empty()) {
+            let url = url.into_string().expect("a URL is text");
+            let opts = Opts::from_url(&url).expect("a URL of MySQL");
+            let host = (opts.ip_or_hostname().to_owned(), opts.tcp_port());
+            let addresses = tokio::net::lookup_host(host).await;
+            let address = addresses.expect("its host is known").next();
+            return Self {
+                _child: None,
+                address: address.expect("its host has an address"),
+                opts,
+                collation: "utf8mb4_0900_bin",
+            };
+        }
+        let child = MariaDb::start_default().await.expect("MariaDB starts");
+        Self {
+            opts: Opts::from_url(&child.url("")).expect("its URL is one"),
+            address: child.address(),
+            _child: Some(child),
+            collation: "utf8mb4_nopad_bin",
+        }
+    }
+
+    /// One for all tests of this process. It ends with the runtime of the test that came first, or
+    /// with the last database on it.
+    async fn get() -> Arc<Self> {
+        static SERVER: Mutex<Weak<Server>> = Mutex::const_new(Weak::new());
+        let mut known = SERVER.lock().await;
+        if let Some(server) = known.upgrade() {
+            return server;
+        }
+        let server = Arc::new(Self::find().await);
+        *known = Arc::downgrade(&server);
+        let kept = Arc::clone(&server);
+        tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            drop(kept);
+        });
+        server
+    }
+
+    fn url_at(&self, address: SocketAddr, database: &str) -> String {
+        let user = self.opts.user().unwrap_or_default();
+        let password = self.opts.pass().unwrap_or_default();
+        format!("mysql://{user}:{password}@{address}/{database}")
+    }
+}
+
+/// The database; each handle has its own connections, as a process would.
+pub(crate) struct Site {
+    server: Arc<Server>,
+    name: String,
+    prefix: Prefix,
+    life: Mutex<Option<Life>>,
+    /// The application's connection, once it has one.
+    application: Mutex<Option<Conn>>,
+}
+
+impl Site {
+    /// An empty database, for tables whose names begin so.
+    pub(crate) async fn new(prefix: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let server = Server::get().await;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hr_{}_{number}", std::process::id());
+        let mut conn = Conn::new(server.opts.clone()).await.unwrap();
+        let collation = server.collation;
+        let create = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE {collation}");
+        conn.query_drop(create).await.unwrap();
+        conn.disconnect().await.unwrap();
+        Self {
+            server,
+            name,
+            prefix: Prefix::new(prefix).unwrap(),
+            life: Mutex::default(),
+            application: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn options_at(&self, address: SocketAddr, application: &AppName) -> Options {
+        let url = self.server.url_at(address, &self.name);
+        let mut options = Options::url(application.clone(), &url).unwrap();
+        options.prefix = self.prefix.clone();
+        options.handlers = handlers();
+        options
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        self.options_at(self.address(), &app("hr"))
+    }
+
+    /// A connection of the application, for a longer time. Backslashes are nothing special to it, as
+    /// the standard has it.
+    pub(crate) async fn open(&self) -> Conn {
+        let url = self.server.url_at(self.address(), &self.name);
+        let opts = Opts::from_url(&url).unwrap();
+        let settings = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'";
+        let opts = OptsBuilder::from_opts(opts).init(vec![settings]);
+        Conn::new(opts).await.unwrap()
+    }
+}
+
+impl Drop for Site {
+    /// Many are made in one test.
+    fn drop(&mut self) {
+        let Some(mut conn) = self.application.get_mut().take() else {
+            return;
+        };
+        let drop = format!("DROP DATABASE {}", self.name);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { conn.query_drop(drop).await });
+        }
+    }
+}
+
+impl suite::Site for Site {
+    type Handle = Database;
+
+    const REPLACE: &'static str = "REPLACE";
+
+    async fn make(prefix: &str) -> Self {
+        let site = Self::new(prefix).await;
+        let first = stream("events");
+        migrate(&site.options(), Some(&first)).await.unwrap();
+        site
+    }
+
+    async fn bare() -> Self {
+        Self::new("").await
+    }
+
+    async fn connect_as(&self, application: &AppName) -> Database {
+        Database::new(self.options_at(self.address(), application))
+    }
+
+    async fn connect_mortal(&self, statements: u64) -> Database {
+        let life = Life::new(statements, self.address()).await;
+        let database = Database::new(self.options_at(life.address(), &app("hr")));
+        *self.life.lock().await = Some(life);
+        database
+    }
+
+    async fn bury(&self, handle: Database) -> bool {
+        drop(handle);
+        let life = self.life.lock().await.take();
+        life.expect("there is a mortal process").end()
+    }
+
+    async fn execute(&self, sql: &str) -> Result<(), String> {
+        let mut application = self.application.lock().await;
+        if application.is_none() {
+            *application = Some(self.open().await);
+        }
+        let conn = application.as_mut().expect("it was just opened");
+        conn.query_drop(sql)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    async fn rows(&self, query: &str) -> Vec<String> {
+        let mut application = self.application.lock().await;
+        if application.is_none() {
+            *application = Some(self.open().await);
+        }
+        let conn = application.as_mut().expect("it was just opened");
+        let rows: Vec<Row> = conn.query(query).await.unwrap();
+        rows.into_iter()
+            .map(|row| {
+                let values: Vec<String> = row.unwrap().iter().map(show).collect();
+                values.join("|")
+            })
+            .collect()
+    }
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::NULL => "NULL".into(),
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => other.as_sql(true),
+    }
+}

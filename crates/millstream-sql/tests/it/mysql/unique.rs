@@ -1,0 +1,54 @@
+//! Tables with several ways to name a row.
+
+use millstream_testkit::suite::Site as _;
+
+use super::{set, things};
+
+/// `ON DUPLICATE KEY UPDATE` would take the value's owner for the row that is meant.
+#[tokio::test]
+async fn a_unique_value_of_another_row_is_a_conflict() {
+    for size in [1, 5] {
+        let (site, mut source, mut consumer) =
+            things("CREATE TABLE things (id VARCHAR(64) PRIMARY KEY, a VARCHAR(64) UNIQUE, b INT)")
+                .await;
+        let entries = source.send_all([
+            &set("1", r#"{"a":"x","b":1}"#),
+            &set("2", r#"{"a":"x","b":2}"#),
+            &set("3", r#"{"a":"y","b":3}"#),
+            &set("1", r#"{"a":"z"}"#),
+            &set("4", r#"{"a":"x","b":4}"#),
+        ]);
+        for batch in entries.chunks(size) {
+            consumer.settle(batch).await;
+        }
+        let found = site.rows("SELECT id, a, b FROM things ORDER BY id").await;
+        assert_eq!(found, ["1|z|1", "3|y|3", "4|x|4"], "{size} in a batch");
+        let reasons = site.rows("SELECT reason FROM dead_letters").await;
+        let expected = "write to things: another row has this value of the unique key 'a'";
+        assert_eq!(reasons, [expected]);
+    }
+}
+
+/// What the database computes is its own, and so are its triggers and the columns that no mapping names.
+#[tokio::test]
+async fn other_columns_are_left_alone() {
+    let (site, mut source, mut consumer) = things(
+        "CREATE TABLE things (
+           number INT AUTO_INCREMENT UNIQUE, id VARCHAR(64) PRIMARY KEY, a INT,
+           b VARCHAR(64), twice INT AS (a * 2) STORED, note VARCHAR(9) DEFAULT 'none',
+           made TIMESTAMP(6) DEFAULT current_timestamp(6))",
+    )
+    .await;
+    let entries = source.send_all([&set("1", r#"{"a":1}"#), &set("2", r#"{"a":4,"b":"x"}"#)]);
+    assert_eq!(consumer.settle(&entries).await, "2 applied");
+    site.execute("UPDATE things SET note = 'mine' WHERE id = '1'")
+        .await
+        .unwrap();
+    let entries = source.send_all([&set("1", r#"{"a":5}"#)]);
+    assert_eq!(consumer.settle(&entries).await, "1 applied");
+    let found = "SELECT number > 0, id, a, b, twice, note FROM things ORDER BY id";
+    assert_eq!(
+        site.rows(found).await,
+        ["1|1|5|NULL|10|mine", "1|2|4|x|8|none"]
+    );
+}
