@@ -6,11 +6,13 @@
 //! - [`Sentinel`]: a master, replicas that follow it through a [`proxy`](crate::proxy), and three
 //!   Sentinels.
 //! - [`Cluster`]: three masters and their replicas, whose slots can be moved step by step.
+//! - [`Postgres`]: one database server, to be killed and started again.
 //!
 //! Every server ends when its value is dropped, and with the process of the test, however that
 //! ends. A test that panics prints the last lines of its servers and keeps their folders; with
 //! `MILLSTREAM_TEST_KEEP` in the environment every folder is kept.
 
+mod account;
 mod aof;
 mod builder;
 mod clock;
@@ -18,6 +20,7 @@ mod cluster;
 mod flavour;
 mod folder;
 mod port;
+mod postgres;
 mod process;
 mod sentinel;
 mod spawner;
@@ -29,6 +32,7 @@ pub use builder::Builder;
 pub use cluster::{Cluster, SlotMove};
 pub use flavour::Flavour;
 pub(crate) use port::Port;
+pub use postgres::{Postgres, PostgresBuilder};
 pub use sentinel::{MASTER_NAME, Sentinel};
 pub use standalone::Server;
 pub use tls::{Certificates, Identity};

@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
+use super::account::Account;
 use super::spawner;
 use super::wait::Wait;
 
@@ -19,6 +21,7 @@ pub(crate) struct Process {
     program: PathBuf,
     arguments: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
+    account: Option<Account>,
     log: PathBuf,
     child: Mutex<Option<Child>>,
     stopped: AtomicBool,
@@ -31,6 +34,7 @@ impl Process {
             program,
             arguments,
             variables: Vec::new(),
+            account: None,
             log,
             child: Mutex::new(None),
             stopped: AtomicBool::new(false),
@@ -40,6 +44,12 @@ impl Process {
     /// Gives it variables of its environment.
     pub(crate) fn with_variables(mut self, variables: Vec<(OsString, OsString)>) -> Self {
         self.variables = variables;
+        self
+    }
+
+    /// Runs it as another user.
+    pub(crate) fn with_account(mut self, account: Option<Account>) -> Self {
+        self.account = account;
         self
     }
 
@@ -54,6 +64,9 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
+        if let Some(account) = self.account {
+            command.uid(account.user).gid(account.group);
+        }
         let started = spawner::start(command);
         self.stopped.store(false, Ordering::Relaxed);
         *child = Some(started.with_context(|| format!("cannot start {}", self.program.display()))?);
@@ -71,8 +84,19 @@ impl Process {
 
     /// Asks it to stop by SIGTERM, and waits until it is gone.
     pub(crate) async fn terminate(&self) -> Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
-        let wait = Wait::new("it does not stop by SIGTERM");
+        self.end_by(Signal::TERM, "it does not stop by SIGTERM")
+            .await
+    }
+
+    /// Tells it to stop at once by SIGQUIT, and waits until it is gone.
+    pub(crate) async fn quit(&self) -> Result<ExitStatus> {
+        self.end_by(Signal::QUIT, "it does not stop by SIGQUIT")
+            .await
+    }
+
+    async fn end_by(&self, signal: Signal, otherwise: &'static str) -> Result<ExitStatus> {
+        self.signal(signal)?;
+        let wait = Wait::new(otherwise);
         loop {
             if let Some(status) = self.ended()? {
                 return Ok(status);

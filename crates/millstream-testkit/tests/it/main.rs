@@ -1,6 +1,7 @@
 //! The kit itself, tried on real servers.
 
 mod cluster;
+mod postgres;
 mod proxy;
 mod sentinel;
 mod server;
