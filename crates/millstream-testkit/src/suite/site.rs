@@ -13,6 +13,9 @@ pub trait Site: Sized + Send + Sync + 'static {
     /// The database as one process has it.
     type Handle: Store + Outbox + 'static;
 
+    /// How many random programs a property tries: fewer where a database is dear.
+    const CASES: u32 = crate::suite::model::CASES;
+
     /// Makes an empty database with our tables, whose names begin with `prefix`.
     ///
     /// It goes away when it is dropped.
@@ -55,6 +58,10 @@ pub trait Site: Sized + Send + Sync + 'static {
 
     /// What a query finds: each row as its values joined by `|`, with `NULL` for null.
     fn rows(&self, query: &str) -> impl Future<Output = Vec<String>> + Send;
+
+    /// The statement that puts an outbox row into the place of the one with its event id. `into` is
+    /// an INSERT without its first word.
+    fn replace(into: &str) -> String;
 
     /// Connects as `hr`.
     fn connect(&self) -> impl Future<Output = Self::Handle> + Send {

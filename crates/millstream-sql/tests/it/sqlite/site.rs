@@ -120,6 +120,10 @@ impl Site for File {
             rows.unwrap().map(Result::unwrap).collect()
         })
     }
+
+    fn replace(into: &str) -> String {
+        format!("INSERT OR REPLACE {into}")
+    }
 }
 
 fn show(value: &rusqlite::types::Value) -> String {

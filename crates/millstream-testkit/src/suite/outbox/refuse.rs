@@ -119,16 +119,14 @@ pub async fn what_was_sent_stays_as_it_is<S: Site>() {
         "UPDATE outbox SET event_data = '{}' WHERE event_id = 'sent'".to_owned(),
         "UPDATE outbox SET seq = NULL".to_owned(),
         format!("INSERT {}", with_id("sent", r#"{"other":1}"#)),
-        format!("INSERT OR REPLACE {}", with_id("sent", r#"{"other":1}"#)),
+        S::replace(&with_id("sent", r#"{"other":1}"#)),
     ] {
         let error = site.execute(&refused).await.unwrap_err().to_string();
         assert!(error.contains("sent"), "{refused}: {error}");
     }
     // The same event again is no other event.
     site.execute(&format!("INSERT {sent}")).await.unwrap();
-    site.execute(&format!("INSERT OR REPLACE {sent}"))
-        .await
-        .unwrap();
+    site.execute(&S::replace(&sent)).await.unwrap();
     let found = site
         .rows("SELECT id, event_id, seq IS NULL FROM outbox ORDER BY id")
         .await;

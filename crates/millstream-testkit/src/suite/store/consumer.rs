@@ -29,27 +29,19 @@ pub struct Consumer<H> {
 impl<H: Store> Consumer<H> {
     /// Takes the feed from whoever has it, and goes on where that stopped.
     pub async fn start(store: H, feed: Feed, specs: Vec<Spec>) -> Self {
-        let names = table_names(&specs);
-        let tables = store.tables(&names).await.expect("tables are described");
-        let tables: HashMap<_, _> = names
-            .into_iter()
-            .zip(tables)
-            .filter_map(|(name, table)| Some((name, table?)))
-            .collect();
-        let router = compile(&specs, &tables).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let (lease, router) = begin(&store, feed, specs).await.expect("it starts");
+        Self::with(store, lease, router)
+    }
 
-        let (own, role) = (std::slice::from_ref(&feed), Role::Consumer);
-        store
-            .register(role, own)
-            .await
-            .expect("the feed is registered");
-        let mut rows = store.leases(role).await.expect("leases are read");
-        rows.retain(|row| row.feed == feed);
-        let taken = store.acquire(&instance("consumer"), role, &rows).await;
-        let lease = taken
-            .expect("the feed is acquired")
-            .expect("nobody was faster")
-            .remove(0);
+    /// The same for a process that may die at it; gives the database back then.
+    pub(super) async fn start_mortal(store: H, feed: Feed, specs: Vec<Spec>) -> Result<Self, H> {
+        match begin(&store, feed, specs).await {
+            Ok((lease, router)) => Ok(Self::with(store, lease, router)),
+            Err(_) => Err(store),
+        }
+    }
+
+    fn with(store: H, lease: Lease, router: Router) -> Self {
         Self {
             store,
             at: lease.checkpoint.clone(),
@@ -115,6 +107,24 @@ impl<H: Store> Consumer<H> {
     pub async fn settle(&mut self, entries: &[Entry]) -> String {
         shown(&self.apply(entries).await.expect("the batch is applied"))
     }
+}
+
+async fn begin(store: &impl Store, feed: Feed, specs: Vec<Spec>) -> Result<(Lease, Router), Error> {
+    let names = table_names(&specs);
+    let tables = store.tables(&names).await?;
+    let tables: HashMap<_, _> = names
+        .into_iter()
+        .zip(tables)
+        .filter_map(|(name, table)| Some((name, table?)))
+        .collect();
+    let router = compile(&specs, &tables).unwrap_or_else(|problems| panic!("{problems:?}"));
+
+    let (own, role) = (std::slice::from_ref(&feed), Role::Consumer);
+    store.register(role, own).await?;
+    let mut rows = store.leases(role).await?;
+    rows.retain(|row| row.feed == feed);
+    let taken = store.acquire(&instance("consumer"), role, &rows).await?;
+    Ok((taken.expect("nobody was faster").remove(0), router))
 }
 
 /// How deliveries ended: `3 applied, 1 dead`.
