@@ -19,7 +19,8 @@ use crate::postgres::error::from_postgres;
 /// What it writes commits together with the inbox row and the checkpoint, or not at all, so it may
 /// be anything but repeatable. Its error, or its panic, ends the event and nothing else; effects
 /// outside of the transaction are its own affair. It must not end the transaction: a commit fails then,
-/// and the batch waits for a person to mend the handler.
+/// and the batch waits for a person to mend the handler. Nor may it let the transaction lie idle for five
+/// seconds, after which the server takes it for abandoned.
 #[async_trait]
 pub trait Handler: Send + Sync {
     /// Handles the event.

@@ -16,6 +16,9 @@ pub trait Site: Sized + Send + Sync + 'static {
     /// How many random programs a property tries: fewer where a database is dear.
     const CASES: u32 = crate::suite::model::CASES;
 
+    /// Of how many statements one is tried as the last of a process, where there are hundreds.
+    const STRIDE: u64 = 1;
+
     /// Makes an empty database with our tables, whose names begin with `prefix`.
     ///
     /// It goes away when it is dropped.

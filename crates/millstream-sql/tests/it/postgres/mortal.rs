@@ -71,6 +71,9 @@ impl Drop for Life {
 
 async fn serve(client: TcpStream, server: SocketAddr, left: Arc<Left>) {
     let server = TcpStream::connect(server).await.unwrap();
+    // A message of the client comes as several writes: the last one must not wait for an answer.
+    server.set_nodelay(true).unwrap();
+    client.set_nodelay(true).unwrap();
     let (mut from_server, to_server) = server.into_split();
     let (from_client, mut to_client) = client.into_split();
     let mut ended = left.end.subscribe();

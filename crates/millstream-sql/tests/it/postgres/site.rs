@@ -128,6 +128,8 @@ impl suite::Site for Site {
     type Handle = Database;
 
     const CASES: u32 = 48;
+    // No multiple of what a batch or a savepoint takes.
+    const STRIDE: u64 = 11;
 
     async fn make(prefix: &str) -> Self {
         let site = Self::new(prefix).await;
