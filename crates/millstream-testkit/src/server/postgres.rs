@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -15,7 +16,7 @@ use super::account::Account;
 use super::flavour::on_path;
 use super::folder::Folder;
 use super::port::Port;
-use super::process::Process;
+use super::process::{Process, parent};
 use super::wait::Wait;
 
 /// Where Debian puts the programs of each version.
@@ -170,14 +171,24 @@ impl Postgres {
         }
     }
 
-    /// Kills it by SIGKILL, if it runs, and waits until it is gone. Its sessions notice that by
-    /// themselves, and end.
+    /// Kills it and its sessions by SIGKILL, if it runs, and waits until all are gone.
     ///
     /// # Errors
     ///
-    /// If it cannot be killed.
-    pub fn kill(&self) -> Result<()> {
-        self.process.kill()
+    /// If one cannot be killed.
+    pub async fn kill(&self) -> Result<()> {
+        let sessions = self.process.children()?;
+        self.process.kill()?;
+        // Left alone, they would do one more thing, and keep the memory that a new server wants.
+        for &session in &sessions {
+            // It may have gone by itself.
+            kill_process(session, Signal::KILL).ok();
+        }
+        let wait = Wait::new("sessions of PostgreSQL do not end");
+        while sessions.iter().any(|&session| parent(session).is_some()) {
+            wait.again().await?;
+        }
+        Ok(())
     }
 
     /// Stops it at once, as `pg_ctl stop -m immediate` does: sessions are cut, nothing is tidied up.

@@ -4,6 +4,7 @@ mod handlers;
 mod migrated;
 mod mortal;
 mod order;
+mod outage;
 mod outcome;
 mod site;
 mod values;

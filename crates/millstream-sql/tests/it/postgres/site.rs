@@ -89,6 +89,11 @@ impl Site {
         }
     }
 
+    /// The server, which no other site of the test may need meanwhile.
+    pub(crate) fn server(&self) -> &Postgres {
+        &self.server.postgres
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.postgres.address()
     }
