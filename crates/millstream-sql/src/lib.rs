@@ -16,9 +16,17 @@
 //! | `subscribers.rs` | who follows what was sent, and how far |
 //! | `prune.rs`, `generation.rs` | what of it may go, what must be sent again |
 //! | `tables.rs` | what the application's tables look like |
+//!
+//! Where statements cost a round trip, some of it has files of its own: `options.rs` and `tls.rs` say how
+//! the server is reached, `settling.rs` is the part of `apply.rs` that looks for an event that fails,
+//! `literal.rs` the part of `write.rs` that writes values as texts, `number.rs` and `bound.rs` the part of
+//! `outbox.rs` that numbers events. SQLite numbers its schemas from their first release on, PostgreSQL
+//! from its own.
 
 pub mod identifier;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

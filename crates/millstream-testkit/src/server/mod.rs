@@ -6,7 +6,7 @@
 //! - [`Sentinel`]: a master, replicas that follow it through a [`proxy`](crate::proxy), and three
 //!   Sentinels.
 //! - [`Cluster`]: three masters and their replicas, whose slots can be moved step by step.
-//! - [`MariaDb`]: one database server, to be killed and started again.
+//! - [`MariaDb`], [`Postgres`]: one database server, to be killed and started again.
 //!
 //! Every server ends when its value is dropped, and with the process of the test, however that
 //! ends. A test that panics prints the last lines of its servers and keeps their folders; with
@@ -21,6 +21,7 @@ mod flavour;
 mod folder;
 mod mariadb;
 mod port;
+mod postgres;
 mod process;
 mod sentinel;
 mod spawner;
@@ -33,6 +34,7 @@ pub use cluster::{Cluster, SlotMove};
 pub use flavour::Flavour;
 pub use mariadb::{MariaDb, MariaDbBuilder};
 pub(crate) use port::Port;
+pub use postgres::{Postgres, PostgresBuilder};
 pub use sentinel::{MASTER_NAME, Sentinel};
 pub use standalone::Server;
 pub use tls::{Certificates, Identity};

@@ -82,10 +82,37 @@ impl Process {
         Ok(())
     }
 
+    /// The processes that it has started and that run; none if it does not.
+    pub(crate) fn children(&self) -> Result<Vec<Pid>> {
+        let own = self.child().as_ref().map(Pid::from_child);
+        let Some(own) = own else {
+            return Ok(Vec::new());
+        };
+        let mut children = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let pid = name.to_str().and_then(|name| name.parse().ok());
+            let pid = pid.and_then(Pid::from_raw);
+            children.extend(pid.filter(|&pid| parent(pid) == Some(own)));
+        }
+        Ok(children)
+    }
+
     /// Asks it to stop by SIGTERM, and waits until it is gone.
     pub(crate) async fn terminate(&self) -> Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
-        let wait = Wait::new("it does not stop by SIGTERM");
+        self.end_by(Signal::TERM, "it does not stop by SIGTERM")
+            .await
+    }
+
+    /// Tells it to stop at once by SIGQUIT, and waits until it is gone.
+    pub(crate) async fn quit(&self) -> Result<ExitStatus> {
+        self.end_by(Signal::QUIT, "it does not stop by SIGQUIT")
+            .await
+    }
+
+    async fn end_by(&self, signal: Signal, otherwise: &'static str) -> Result<ExitStatus> {
+        self.signal(signal)?;
+        let wait = Wait::new(otherwise);
         loop {
             if let Some(status) = self.ended()? {
                 return Ok(status);
@@ -165,6 +192,16 @@ impl Drop for Process {
             );
         }
     }
+}
+
+/// The parent of a process; none if it does not run any more.
+pub(crate) fn parent(pid: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // The name, in parentheses, may hold anything.
+    let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = rest.next()?;
+    let parent = rest.next()?.parse().ok()?;
+    Pid::from_raw(parent).filter(|_| state != "Z")
 }
 
 fn tail(log: &Path) -> String {

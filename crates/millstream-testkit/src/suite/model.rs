@@ -6,11 +6,25 @@ use std::future::Future;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-/// Programs that one run tries.
-const CASES: u32 = 256;
+/// Programs that one run tries, where places are cheap.
+pub(crate) const CASES: u32 = 256;
 
 /// Runs programs until one panics or fails; `run` gets its number and the program.
 pub(crate) fn check<P, C, F>(
+    programs: impl Strategy<Value = P>,
+    prepare: impl Future<Output = C>,
+    run: impl Fn(C, u32, P) -> F,
+) where
+    P: Debug,
+    C: Clone,
+    F: Future<Output = Result<(), TestCaseError>>,
+{
+    check_some(CASES, programs, prepare, run);
+}
+
+/// As [`check`], with so many programs.
+pub(crate) fn check_some<P, C, F>(
+    cases: u32,
     programs: impl Strategy<Value = P>,
     prepare: impl Future<Output = C>,
     run: impl Fn(C, u32, P) -> F,
@@ -26,7 +40,7 @@ pub(crate) fn check<P, C, F>(
         .expect("a runtime");
     let context = runtime.block_on(prepare);
     let config = Config {
-        cases: CASES,
+        cases,
         failure_persistence: None,
         ..Config::default()
     };

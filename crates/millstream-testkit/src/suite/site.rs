@@ -13,8 +13,11 @@ pub trait Site: Sized + Send + Sync + 'static {
     /// The database as one process has it.
     type Handle: Store + Outbox + 'static;
 
-    /// How its dialect begins an `INSERT` that takes the place of rows in its way, or a plain one.
-    const REPLACE: &'static str = "INSERT";
+    /// How many random programs a property tries: fewer where a database is dear.
+    const CASES: u32 = crate::suite::model::CASES;
+
+    /// Of how many statements one is tried as the last of a process, where there are hundreds.
+    const STRIDE: u64 = 1;
 
     /// Makes an empty database with our tables, whose names begin with `prefix`.
     ///
@@ -58,6 +61,10 @@ pub trait Site: Sized + Send + Sync + 'static {
 
     /// What a query finds: each row as its values joined by `|`, with `NULL` for null.
     fn rows(&self, query: &str) -> impl Future<Output = Vec<String>> + Send;
+
+    /// The statement that puts an outbox row into the place of the one with its event id. `into` is
+    /// an INSERT without its first word.
+    fn replace(into: &str) -> String;
 
     /// Connects as `hr`.
     fn connect(&self) -> impl Future<Output = Self::Handle> + Send {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod mariadb;
+mod postgres;
 mod proxy;
 mod sentinel;
 mod server;

@@ -153,8 +153,6 @@ impl Drop for Site {
 impl suite::Site for Site {
     type Handle = Database;
 
-    const REPLACE: &'static str = "REPLACE";
-
     async fn make(prefix: &str) -> Self {
         let site = Self::new(prefix).await;
         let first = stream("events");
@@ -207,6 +205,10 @@ impl suite::Site for Site {
                 values.join("|")
             })
             .collect()
+    }
+
+    fn replace(into: &str) -> String {
+        format!("REPLACE {into}")
     }
 }
 

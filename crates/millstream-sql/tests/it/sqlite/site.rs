@@ -68,8 +68,6 @@ impl File {
 impl Site for File {
     type Handle = Database;
 
-    const REPLACE: &'static str = "INSERT OR REPLACE";
-
     async fn make(prefix: &str) -> Self {
         let file = Self::new(prefix);
         let first = stream("events");
@@ -121,6 +119,10 @@ impl Site for File {
             });
             rows.unwrap().map(Result::unwrap).collect()
         })
+    }
+
+    fn replace(into: &str) -> String {
+        format!("INSERT OR REPLACE {into}")
     }
 }
 

@@ -11,8 +11,9 @@ const EVENTS: usize = 50;
 
 const CUTS: [Cut; 2] = [Cut { size: 9, repeat: 0 }, Cut { size: 4, repeat: 0 }];
 
-/// A process dies before each statement that applying fifty events takes, one run for each: the
-/// next one goes on from the checkpoint, and everything ends as if nothing had happened.
+/// A process dies before each statement that applying fifty events takes, or before each of a part of
+/// them, one run for each: the next one goes on from the checkpoint, and everything ends as if nothing
+/// had happened.
 pub async fn death_at_any_statement_changes_nothing<S: Site>() {
     let mut runner = TestRunner::deterministic();
     let steps = steps(EVENTS)
@@ -45,7 +46,7 @@ pub async fn death_at_any_statement_changes_nothing<S: Site>() {
             expected,
             "before statement {statements}"
         );
-        statements += 1;
+        statements += S::STRIDE;
     }
     assert!(
         statements > EVENTS as u64,

@@ -1,0 +1,233 @@
+//! The transaction that settles a batch.
+
+use std::time::Instant;
+
+use deadpool_postgres::Transaction;
+
+use millstream_core::delivery::Delivery;
+use millstream_core::error::{Error, ErrorKind};
+use millstream_core::lease::{Checkpoint, Feed, Lease};
+use millstream_core::store::{Applied, Batch};
+
+use crate::postgres::database::{Database, while_doing};
+use crate::postgres::dead_letters::{self, Parked};
+use crate::postgres::dedupe::{Dedupe, Found};
+use crate::postgres::inbox::{self, Settled};
+use crate::postgres::leases::compare_and_set;
+use crate::postgres::settling::{Ending, Item, Settling};
+
+/// Statements that a connection keeps prepared. Each set of columns that events name has its own.
+const STATEMENTS_MAX: usize = 256;
+
+/// Settles a batch: all of it at once, or, when one event fails, by looking for that event.
+pub(super) async fn apply(db: &Database, lease: &Lease, batch: &Batch) -> Result<Applied, Error> {
+    let mut result = Box::pin(attempt(db, lease, batch, Search::None)).await;
+    if let Err(failure) = &result {
+        // A column may have got another type.
+        db.forget_types();
+        if matches!(failure, Failure::Event(_)) {
+            result = Box::pin(attempt(db, lease, batch, Search::Halves)).await;
+        }
+    }
+    match result {
+        Ok(applied) => Ok(applied),
+        Err(Failure::Commit(error)) => Box::pin(apply_apart(db, lease, batch, error)).await,
+        Err(Failure::Whole(error) | Failure::Event(error)) => Err(error),
+    }
+}
+
+/// Settles the halves of a batch in transactions of their own, down to the event whose commit fails.
+///
+/// Only the commit looks at deferred constraints, so no savepoint finds that event.
+async fn apply_apart(
+    db: &Database,
+    lease: &Lease,
+    batch: &Batch,
+    error: Error,
+) -> Result<Applied, Error> {
+    let (left, right) = batch.deliveries.split_at(batch.deliveries.len() / 2);
+    let Some(last) = left.last() else {
+        let parked = Box::pin(attempt(db, lease, batch, Search::Park(&error))).await;
+        return parked.map_err(|failure| match failure {
+            Failure::Whole(error) | Failure::Event(error) | Failure::Commit(error) => error,
+        });
+    };
+    let middle = Checkpoint {
+        at: last.entry,
+        event_id: last.event_id().cloned(),
+    };
+    let half = |from: &Checkpoint, to: &Checkpoint, deliveries: &[Delivery]| Batch {
+        from: from.clone(),
+        to: to.clone(),
+        deliveries: deliveries.into(),
+        applied_at: batch.applied_at,
+    };
+    let mut applied = apply(db, lease, &half(&batch.from, &middle, left)).await?;
+    let more = apply(db, lease, &half(&middle, &batch.to, right)).await?;
+    applied.counts.merge(&more.counts);
+    applied.repeated += more.repeated;
+    applied.took += more.took;
+    Ok(applied)
+}
+
+/// What to do when an event fails.
+#[derive(Clone, Copy)]
+enum Search<'a> {
+    /// Give up the transaction. The usual case needs no savepoints.
+    None,
+    /// Go back to the savepoint and settle each half for itself.
+    Halves,
+    /// It did: park the one event of the batch for this reason.
+    Park(&'a Error),
+}
+
+/// Whose error it is.
+pub(super) enum Failure {
+    /// One event's; the others can be settled without it.
+    Event(Error),
+    /// One event's, but only the commit said so.
+    Commit(Error),
+    /// Everybody's: the transaction is given up.
+    Whole(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        if error.kind().is_of_one_event() {
+            Self::Event(error)
+        } else {
+            Self::Whole(error)
+        }
+    }
+}
+
+async fn attempt(
+    db: &Database,
+    lease: &Lease,
+    batch: &Batch,
+    search: Search<'_>,
+) -> Result<Applied, Failure> {
+    const DOING: &str = "apply a batch";
+    let failed = while_doing(DOING);
+    let whole = |error| Failure::Whole(failed(error));
+    let prefix = &db.options.prefix;
+    let mut connection = db.connection(DOING).await.map_err(Failure::Whole)?;
+    if connection.statement_cache.size() > STATEMENTS_MAX {
+        connection.statement_cache.clear();
+    }
+    let tx = connection.transaction().await.map_err(whole)?;
+    let shard = compare_and_set(&tx, prefix, lease, &batch.from, &batch.to)
+        .await
+        .map_err(Failure::Whole)?;
+    // Before, it may have waited for somebody else's.
+    let begun = Instant::now();
+
+    let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
+    let found = dedupe
+        .look(&tx, prefix, shard, &batch.deliveries)
+        .await
+        .map_err(bookkeeping)?;
+    let items: Vec<Item<'_>> = batch
+        .deliveries
+        .iter()
+        .zip(&found)
+        .map(|(delivery, found)| Item {
+            delivery,
+            repeated: *found == Found::Repeated,
+        })
+        .collect();
+    let mut settling = Settling::begin(db, &tx, lease, dedupe, &items)
+        .await
+        .map_err(bookkeeping)?;
+    match search {
+        Search::None => settling.settle_all(&items).await?,
+        Search::Halves => settling
+            .settle_apart(&items)
+            .await
+            .map_err(Failure::Whole)?,
+        Search::Park(error) => {
+            for item in &items {
+                settling.park(item.delivery, error);
+            }
+        }
+    }
+
+    let (endings, any_parked) = (settling.endings, settling.any_parked);
+    let mut applied = record(&tx, db, lease, shard, batch, &found, &endings, any_parked)
+        .await
+        .map_err(bookkeeping)?;
+    tx.commit().await.map_err(|error| match failed(error) {
+        error if error.kind().is_of_one_event() => Failure::Commit(error),
+        error => Failure::Whole(error),
+    })?;
+    applied.took = begun.elapsed();
+    Ok(applied)
+}
+
+/// An error in our own tables is never an event's fault.
+fn bookkeeping(error: Error) -> Failure {
+    if error.kind().is_of_one_event() {
+        return Failure::Whole(Error::with_source(
+            ErrorKind::Misconfigured,
+            "our own tables refused a row",
+            error,
+        ));
+    }
+    Failure::Whole(error)
+}
+
+/// Writes inbox rows and dead letters.
+#[expect(clippy::too_many_arguments, reason = "all of it is of one transaction")]
+async fn record(
+    tx: &Transaction<'_>,
+    db: &Database,
+    lease: &Lease,
+    shard: i64,
+    batch: &Batch,
+    found: &[Found],
+    endings: &[Ending],
+    any_parked: bool,
+) -> Result<Applied, Error> {
+    let prefix = &db.options.prefix;
+    let mut applied = Applied::default();
+    let (mut settled, mut parked, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
+    for ((delivery, found), ending) in batch.deliveries.iter().zip(found).zip(endings) {
+        let twin = found.twin();
+        let outcome = match ending {
+            Ending::Repeated => {
+                repeated.push(delivery);
+                continue;
+            }
+            Ending::Settled(outcome) => *outcome,
+            Ending::Parked(outcome, reason) => {
+                parked.push(Parked {
+                    delivery,
+                    twin,
+                    outcome: *outcome,
+                    reason,
+                });
+                *outcome
+            }
+        };
+        settled.push(Settled {
+            delivery,
+            twin,
+            outcome,
+        });
+        applied.counts.add(outcome);
+    }
+    applied.repeated = repeated.len() as u64;
+
+    let shared = matches!(lease.feed, Feed::Shared(_));
+    let now = batch.applied_at;
+    inbox::insert(tx, prefix, shard, shared, now, &settled).await?;
+    dead_letters::insert(tx, prefix, shard, &lease.feed, now, &parked).await?;
+    if let Feed::Owned(from) = &lease.feed
+        && (any_parked || !parked.is_empty())
+    {
+        for delivery in repeated {
+            dead_letters::follow(tx, prefix, from, shard, delivery).await?;
+        }
+    }
+    Ok(applied)
+}

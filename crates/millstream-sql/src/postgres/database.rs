@@ -1,0 +1,111 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction,
+};
+use tokio_postgres::NoTls;
+use tokio_postgres::config::SslMode;
+
+use millstream_core::error::Error;
+
+use crate::postgres::bound::Bounds;
+use crate::postgres::error::{from_pool, from_postgres};
+use crate::postgres::options::Options;
+use crate::postgres::tables::Types;
+use crate::postgres::tls;
+
+/// How long a call waits for one of our connections to be free.
+const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// An application's PostgreSQL database: [`Store`](millstream_core::store::Store) for what arrives,
+/// [`Outbox`](millstream_core::outbox::Outbox) for what it sends.
+///
+/// Cheap to clone; clones share connections.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub(super) options: Arc<Options>,
+    pool: Pool,
+    types: Arc<Mutex<HashMap<Arc<str>, Arc<Types>>>>,
+    pub(super) bounds: Arc<Bounds>,
+}
+
+impl Database {
+    /// Prepares to use the database. No connection is made until one is needed, and none more often
+    /// than [`Options::connections_max`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misconfigured`](millstream_core::error::ErrorKind::Misconfigured) when the authorities to
+    /// believe cannot be read.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        let config = ManagerConfig {
+            // A connection that is gone is noticed by itself, mostly; otherwise by its first statement.
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let server = options.server.clone();
+        let manager = match server.get_ssl_mode() {
+            SslMode::Disable => Manager::from_config(server, NoTls, config),
+            _ => {
+                let connector = tls::connector(options.authorities.as_deref())?;
+                Manager::from_config(server, connector, config)
+            }
+        };
+        let pool = Pool::builder(manager)
+            .max_size(options.connections_max.max(1))
+            .wait_timeout(Some(CONNECTION_WAIT_MAX))
+            .create_timeout(Some(CONNECTION_WAIT_MAX))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("a runtime is named");
+        Ok(Self {
+            options: Arc::new(options),
+            pool,
+            types: Arc::default(),
+            bounds: Arc::default(),
+        })
+    }
+
+    /// A connection, for as long as it is held.
+    pub(super) async fn connection(&self, doing: &'static str) -> Result<Object, Error> {
+        self.pool
+            .get()
+            .await
+            .map_err(|error| from_pool(&error, doing))
+    }
+
+    /// A statement with our prefix.
+    pub(super) fn sql(&self, statement: &str) -> String {
+        self.options.prefix.sql(statement)
+    }
+
+    /// The types of a table's columns, as they were when they were last looked at.
+    pub(super) async fn types(
+        &self,
+        tx: &Transaction<'_>,
+        table: &Arc<str>,
+    ) -> Result<Arc<Types>, Error> {
+        let lock = || self.types.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().get(table).cloned();
+        if let Some(types) = known {
+            return Ok(types);
+        }
+        let types = Arc::new(Types::read(&**tx, table).await?);
+        lock().insert(table.clone(), types.clone());
+        Ok(types)
+    }
+
+    /// Looks at the tables again: one of them may have changed.
+    pub(super) fn forget_types(&self) {
+        self.types
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}
+
+/// A PostgreSQL error with what was being done, for `map_err`.
+pub(super) fn while_doing(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> Error + Copy {
+    move |error| from_postgres(&error, doing)
+}

@@ -1,0 +1,302 @@
+//! Which deliveries were here before, where the checkpoint cannot tell.
+
+use std::collections::{HashMap, HashSet};
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::Row;
+
+use millstream_core::blob;
+use millstream_core::delivery::{Content, Delivery};
+use millstream_core::entry::Shard;
+use millstream_core::error::Error;
+use millstream_core::lease::{Feed, Role};
+use millstream_core::name::{EventId, TenantId};
+
+use crate::identifier::Prefix;
+use crate::postgres::database::while_doing;
+use crate::postgres::inbox::{source, tenant};
+
+/// How repeats are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dedupe<'a> {
+    /// Not at all: what is above the checkpoint of an owned stream is new.
+    Checkpoint,
+    /// By event id, since a new generation brings again what an older one may have brought. A parked
+    /// event counts as well: it is here, and waits.
+    Generation(&'a Shard),
+    /// By event id, and by entry id and event. A parked event does not count: it may be published again because it
+    /// is dead.
+    Shared,
+}
+
+/// Source, tenant and id: what an event is known by. On an owned stream all have one source.
+pub(super) type Identity<'a> = (&'a str, Option<&'a TenantId>, &'a EventId);
+
+impl<'a> Dedupe<'a> {
+    /// Of a batch. An owned stream pays for it from its second generation on.
+    pub(super) fn of(feed: &'a Feed, deliveries: &[Delivery]) -> Self {
+        match feed {
+            Feed::Shared(_) => Self::Shared,
+            Feed::Owned(shard) if deliveries.iter().any(is_of_later_generation) => {
+                Self::Generation(shard)
+            }
+            Feed::Owned(_) => Self::Checkpoint,
+        }
+    }
+
+    /// What a delivery is known by within its batch, if that matters.
+    pub(super) fn identity(self, delivery: &Delivery) -> Option<Identity<'_>> {
+        match (self, &delivery.content) {
+            (Self::Checkpoint, _) | (Self::Shared, Content::Undecodable(_)) => None,
+            (Self::Generation(_), _) => Some(("", tenant(delivery), delivery.event_id()?)),
+            (Self::Shared, Content::Event { event, .. }) => {
+                Some((event.source.as_str(), Some(&event.tenant), &event.id))
+            }
+        }
+    }
+
+    /// Whether a parked event counts as having been here.
+    pub(super) fn counts_parked(self) -> bool {
+        matches!(self, Self::Generation(_))
+    }
+
+    /// What was committed before says about each delivery.
+    pub(super) async fn look(
+        self,
+        tx: &Transaction<'_>,
+        prefix: &Prefix,
+        row: i64,
+        deliveries: &[Delivery],
+    ) -> Result<Vec<Found>, Error> {
+        match self {
+            Self::Checkpoint => Ok(vec![Found::New(Twin::FIRST); deliveries.len()]),
+            Self::Generation(shard) => again(tx, prefix, shard, deliveries).await,
+            Self::Shared => shared(tx, prefix, row, deliveries).await,
+        }
+    }
+}
+
+/// What a look into the inbox says about a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It need not be applied.
+    Repeated,
+    /// It was not here.
+    New(Twin),
+}
+
+impl Found {
+    pub(super) fn twin(self) -> Twin {
+        match self {
+            Self::New(twin) => twin,
+            Self::Repeated => Twin::FIRST,
+        }
+    }
+}
+
+/// The how-manieth event under its entry id it is. A server that failed over may give an id of the
+/// shared stream again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Twin(pub(super) i64);
+
+impl Twin {
+    const FIRST: Self = Self(0);
+
+    fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+fn is_of_later_generation(delivery: &Delivery) -> bool {
+    delivery.entry.high > 1
+}
+
+/// Those of a later generation whose event is in the inbox, from whichever shard of the stream.
+async fn again(
+    tx: &Transaction<'_>,
+    prefix: &Prefix,
+    shard: &Shard,
+    deliveries: &[Delivery],
+) -> Result<Vec<Found>, Error> {
+    let failed = while_doing("look into the inbox");
+    let query = tx
+        .prepare_cached(&prefix.sql(
+            "SELECT n.at FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n (id, tenant, at)
+             WHERE EXISTS (
+               SELECT 1 FROM ~millstream_inbox i JOIN ~millstream_shards s ON s.id = i.shard
+               WHERE i.event_id = n.id AND i.tenant_id IS NOT DISTINCT FROM n.tenant
+                 AND s.role = $3 AND s.stream = $4 AND s.source = $5)",
+        ))
+        .await
+        .map_err(failed)?;
+    let ids: Vec<Option<&str>> = deliveries
+        .iter()
+        .map(|delivery| {
+            let id = delivery.event_id().map(EventId::as_str);
+            id.filter(|_| is_of_later_generation(delivery))
+        })
+        .collect();
+    let tenants: Vec<Option<&str>> = deliveries
+        .iter()
+        .map(|delivery| tenant(delivery).map(TenantId::as_str))
+        .collect();
+    let (stream, source) = (shard.stream.as_str(), shard.owner.as_str());
+    let known = tx
+        .query(
+            &query,
+            &[&ids, &tenants, &Role::Consumer.as_str(), &stream, &source],
+        )
+        .await
+        .map_err(failed)?;
+    let mut found = vec![Found::New(Twin::FIRST); deliveries.len()];
+    for row in known {
+        found[place(&row)] = Found::Repeated;
+    }
+    Ok(found)
+}
+
+/// Which of the things that were asked about a row is of.
+fn place(row: &Row) -> usize {
+    let number: i64 = row.get(0);
+    usize::try_from(number - 1).expect("they are counted from 1")
+}
+
+/// Those of the shared stream that are in the inbox as they are, or stand earlier among them, or whose
+/// event was processed. An entry id that was here with another event says nothing.
+async fn shared(
+    tx: &Transaction<'_>,
+    prefix: &Prefix,
+    row: i64,
+    deliveries: &[Delivery],
+) -> Result<Vec<Found>, Error> {
+    let by_entry = by_entry(tx, prefix, row, deliveries).await?;
+    let by_event = by_event(tx, prefix, row, deliveries).await?;
+    let mut found: Vec<Found> = Vec::with_capacity(deliveries.len());
+    let mut firsts = HashMap::new();
+    for (index, delivery) in deliveries.iter().enumerate() {
+        let mut twin = Twin::FIRST;
+        let mut known = by_event.contains(&index);
+        for row in by_entry.get(&index).into_iter().flatten() {
+            twin = Twin(row.get(1)).next();
+            known |= is_in(row, delivery);
+        }
+        let first = *firsts.entry(delivery.entry).or_insert(index);
+        for (earlier, found) in deliveries[first..index].iter().zip(&found[first..]) {
+            if earlier.entry == delivery.entry {
+                known |= is_same(earlier, delivery);
+                twin = twin.max(found.twin().next());
+            }
+        }
+        found.push(match known {
+            true => Found::Repeated,
+            false => Found::New(twin),
+        });
+    }
+    Ok(found)
+}
+
+/// The inbox rows that have the entry id of a delivery, by its place, in the order of their twins.
+async fn by_entry(
+    tx: &Transaction<'_>,
+    prefix: &Prefix,
+    row: i64,
+    deliveries: &[Delivery],
+) -> Result<HashMap<usize, Vec<Row>>, Error> {
+    let failed = while_doing("look into the inbox");
+    // Raw fields are long, and only compared where nothing else is known.
+    let query = tx
+        .prepare_cached(&prefix.sql(
+            "SELECT n.at, i.twin, i.event_id, i.source_application, i.tenant_id,
+                    CASE WHEN n.raw THEN d.raw END
+             FROM unnest($2::bigint[], $3::bigint[], $4::boolean[])
+               WITH ORDINALITY AS n (generation, seq, raw, at)
+             JOIN ~millstream_inbox i
+               ON i.shard = $1 AND i.generation = n.generation AND i.seq = n.seq
+             LEFT JOIN ~dead_letters d
+               ON d.shard = i.shard AND d.generation = i.generation AND d.seq = i.seq
+                 AND d.twin = i.twin
+             ORDER BY n.at, i.twin",
+        ))
+        .await
+        .map_err(failed)?;
+    let each = || deliveries.iter();
+    let generations: Vec<i64> = each().map(|d| d.entry.high.cast_signed()).collect();
+    let seqs: Vec<i64> = each().map(|d| d.entry.low.cast_signed()).collect();
+    let raw: Vec<bool> = each()
+        .map(|d| matches!(d.content, Content::Undecodable(_)))
+        .collect();
+    let rows = tx
+        .query(&query, &[&row, &generations, &seqs, &raw])
+        .await
+        .map_err(failed)?;
+    let mut found: HashMap<usize, Vec<Row>> = HashMap::new();
+    for row in rows {
+        found.entry(place(&row)).or_default().push(row);
+    }
+    Ok(found)
+}
+
+/// The places of deliveries whose event was processed.
+async fn by_event(
+    tx: &Transaction<'_>,
+    prefix: &Prefix,
+    row: i64,
+    deliveries: &[Delivery],
+) -> Result<HashSet<usize>, Error> {
+    let failed = while_doing("look into the inbox");
+    let query = tx
+        .prepare_cached(&prefix.sql(
+            "SELECT n.at
+             FROM unnest($2::text[], $3::text[], $4::text[])
+               WITH ORDINALITY AS n (id, source, tenant, at)
+             WHERE EXISTS (SELECT 1 FROM ~millstream_inbox i
+                           WHERE i.event_id = n.id AND i.shard = $1
+                             AND i.source_application IS NOT DISTINCT FROM n.source
+                             AND i.tenant_id IS NOT DISTINCT FROM n.tenant
+                             AND i.outcome IN ('applied', 'superseded', 'skipped'))",
+        ))
+        .await
+        .map_err(failed)?;
+    let each = || {
+        deliveries.iter().map(|delivery| match &delivery.content {
+            Content::Event { event, .. } => Some(event),
+            Content::Undecodable(_) => None,
+        })
+    };
+    let ids: Vec<Option<&str>> = each().map(|e| e.map(|e| e.id.as_str())).collect();
+    let sources: Vec<Option<&str>> = each().map(|e| e.map(|e| e.source.as_str())).collect();
+    let tenants: Vec<Option<&str>> = each().map(|e| e.map(|e| e.tenant.as_str())).collect();
+    let rows = tx
+        .query(&query, &[&row, &ids, &sources, &tenants])
+        .await
+        .map_err(failed)?;
+    Ok(rows.iter().map(place).collect())
+}
+
+/// Whether two deliveries of one entry id are of one event.
+fn is_same(one: &Delivery, other: &Delivery) -> bool {
+    match (&one.content, &other.content) {
+        (Content::Event { event: one, .. }, Content::Event { event: other, .. }) => {
+            one.id == other.id && one.source == other.source && one.tenant == other.tenant
+        }
+        (Content::Undecodable(_), Content::Undecodable(_)) => one.raw == other.raw,
+        _ => false,
+    }
+}
+
+/// Whether a row of the inbox, with the raw fields if it is parked, is of the event of a delivery.
+fn is_in(row: &Row, delivery: &Delivery) -> bool {
+    let id: Option<&str> = row.get(2);
+    let from: Option<&str> = row.get(3);
+    let of: Option<&str> = row.get(4);
+    let raw: Option<&[u8]> = row.get(5);
+    let same = id == delivery.event_id().map(EventId::as_str)
+        && from == source(delivery).as_deref()
+        && of == tenant(delivery).map(TenantId::as_str);
+    match &delivery.content {
+        Content::Event { .. } => same,
+        Content::Undecodable(_) => {
+            same && raw.is_none_or(|raw| *raw == blob::encode(&delivery.raw))
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What the application's own tables look like.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio_postgres::GenericClient;
+
+use millstream_core::error::{Error, ErrorKind};
+use millstream_core::store::{Column, Table};
+use millstream_core::value::ColumnKind;
+
+use crate::identifier::{Prefix, Quoted};
+use crate::postgres::database::while_doing;
+
+/// A table in a statement; a name with a dot names its schema too.
+pub(super) fn relation(name: &str) -> String {
+    match name.split_once('.') {
+        Some((schema, table)) => format!("{}.{}", Quoted(schema), Quoted(table)),
+        None => Quoted(name).to_string(),
+    }
+}
+
+/// The types of a table's columns, as a cast names them.
+#[derive(Debug)]
+pub(super) struct Types {
+    table: Arc<str>,
+    by_column: HashMap<String, String>,
+}
+
+impl Types {
+    pub(super) async fn read(db: &impl GenericClient, table: &Arc<str>) -> Result<Self, Error> {
+        // Without what was declared of its length: a cast to `varchar(3)` cuts, an assignment refuses.
+        let rows = db
+            .query(
+                "SELECT attname::text, format_type(atttypid, -1) FROM pg_attribute
+                 WHERE attrelid = to_regclass($1::text) AND attnum > 0 AND NOT attisdropped",
+                &[&relation(table)],
+            )
+            .await
+            .map_err(while_doing("read the types of columns"))?;
+        if rows.is_empty() {
+            let text = format!("there is no table {table}");
+            return Err(Error::new(ErrorKind::Misconfigured, text));
+        }
+        Ok(Self {
+            table: table.clone(),
+            by_column: rows.iter().map(|row| (row.get(0), row.get(1))).collect(),
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn fixed(columns: &[(&str, &str)]) -> Self {
+        let own = |&(column, kind): &(&str, &str)| (column.to_owned(), kind.to_owned());
+        Self {
+            table: "employees".into(),
+            by_column: columns.iter().map(own).collect(),
+        }
+    }
+
+    pub(super) fn of(&self, column: &str) -> Result<&str, Error> {
+        match self.by_column.get(column) {
+            Some(kind) => Ok(kind),
+            None => Err(Error::new(
+                ErrorKind::Misconfigured,
+                format!("table {} has no column {column}", self.table),
+            )),
+        }
+    }
+}
+
+/// Describes a table; none if there is no table of this name. Views are not written to.
+pub(super) async fn describe(
+    db: &impl GenericClient,
+    prefix: &Prefix,
+    name: &str,
+) -> Result<Option<Table>, Error> {
+    let failed = while_doing("describe a table");
+    let row = db
+        .query_opt(
+            "SELECT oid FROM pg_class
+             WHERE oid = to_regclass($1::text) AND relkind IN ('r', 'p')",
+            &[&relation(name)],
+        )
+        .await
+        .map_err(failed)?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let table: u32 = row.get(0);
+
+    let rows = db
+        .query(
+            "SELECT a.attname::text,
+                    format_type(coalesce(nullif(t.typbasetype, 0), t.oid), -1),
+                    a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
+                    a.attgenerated <> '' OR a.attidentity = 'a',
+                    coalesce(c.collisdeterministic, true)
+             FROM pg_attribute a
+             JOIN pg_type t ON t.oid = a.atttypid
+             LEFT JOIN pg_collation c ON c.oid = a.attcollation
+             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+            &[&table],
+        )
+        .await
+        .map_err(failed)?;
+    let mut bending: HashSet<Arc<str>> = HashSet::new();
+    let mut columns = Vec::new();
+    for row in rows {
+        let name: Arc<str> = row.get::<_, &str>(0).into();
+        let declared: &str = row.get(1);
+        let bends = bends(declared) || !row.get::<_, bool>(4);
+        if bends {
+            bending.insert(name.clone());
+        }
+        columns.push(Column {
+            name,
+            kind: kind(declared),
+            generated: row.get(3),
+            required: row.get(2),
+            bends,
+        });
+    }
+
+    // One that is checked at the end cannot say which row an upsert means.
+    let rows = db
+        .query(
+            "SELECT array_agg(a.attname::text ORDER BY k.ord), i.indimmediate
+             FROM pg_index i
+             CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, ord)
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+             WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid
+               AND i.indpred IS NULL AND i.indexprs IS NULL AND k.ord <= i.indnkeyatts
+             GROUP BY i.indexrelid, i.indisprimary, i.indimmediate
+             ORDER BY i.indisprimary DESC, i.indexrelid",
+            &[&table],
+        )
+        .await
+        .map_err(failed)?;
+    let mut unique: Vec<Vec<Arc<str>>> = Vec::new();
+    let mut folded = false;
+    for row in rows {
+        let key: Vec<&str> = row.get(0);
+        let key: Vec<Arc<str>> = key.into_iter().map(Arc::from).collect();
+        folded |= key.iter().any(|column| bending.contains(column));
+        if row.get::<_, bool>(1) && !unique.contains(&key) {
+            unique.push(key);
+        }
+    }
+    Ok(Some(Table {
+        columns,
+        unique,
+        related: folded || is_related(db, prefix, table).await?,
+    }))
+}
+
+/// Whether a change of the table may reach other rows, or be reached by them: by a trigger, by a rule,
+/// or by a foreign key either way. So is every table where any trigger is: what it writes to, by way of
+/// views and other triggers, is not ours to follow.
+async fn is_related(db: &impl GenericClient, prefix: &Prefix, table: u32) -> Result<bool, Error> {
+    let ours = ["~outbox", "~millstream_shards"].map(|name| Quoted(&prefix.sql(name)).to_string());
+    db.query_one(
+        "SELECT EXISTS (SELECT 1 FROM pg_trigger
+                        WHERE NOT tgisinternal AND tgrelid IS DISTINCT FROM to_regclass($2::text)
+                          AND tgrelid IS DISTINCT FROM to_regclass($3::text))
+             OR EXISTS (SELECT 1 FROM pg_constraint
+                        WHERE contype = 'f' AND (conrelid = $1 OR confrelid = $1))
+             OR EXISTS (SELECT 1 FROM pg_rewrite WHERE ev_class = $1)",
+        &[&table, &ours[0], &ours[1]],
+    )
+    .await
+    .map(|row| row.get(0))
+    .map_err(while_doing("describe a table"))
+}
+
+/// What a type takes.
+fn kind(declared: &str) -> ColumnKind {
+    match declared {
+        "smallint" | "integer" | "bigint" => ColumnKind::Integer,
+        "real" | "double precision" => ColumnKind::Real,
+        "numeric" => ColumnKind::Numeric,
+        "boolean" => ColumnKind::Boolean,
+        "text" | "character varying" | "bpchar" | "character" | "name" | "citext" | "uuid" => {
+            ColumnKind::Text
+        }
+        "json" | "jsonb" => ColumnKind::Json,
+        "bytea" => ColumnKind::Blob,
+        // Times are texts or numbers, arrays are JSON; whatever else there is reads its own text.
+        _ => ColumnKind::Any,
+    }
+}
+
+/// Whether the type takes two different texts for the same value.
+fn bends(declared: &str) -> bool {
+    !matches!(
+        declared,
+        "smallint"
+            | "integer"
+            | "bigint"
+            | "boolean"
+            | "text"
+            | "character varying"
+            | "name"
+            | "bytea"
+    )
+}

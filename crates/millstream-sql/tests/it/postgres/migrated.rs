@@ -1,0 +1,63 @@
+//! Making our tables.
+
+use millstream_sql::identifier::Prefix;
+use millstream_sql::postgres::{Migration, TABLES_VERSION, migrate, pending};
+use millstream_testkit::app;
+use millstream_testkit::suite::Site as _;
+
+use super::Site;
+
+/// Each waits for the one before, and finds it done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_at_once_one_makes_the_tables() {
+    let site = Site::bare().await;
+    let mut running = Vec::new();
+    for _ in 0..4 {
+        let mut db = site.open().await;
+        running.push(tokio::spawn(async move {
+            let migrated = migrate(&mut db, &app("hr"), &Prefix::default(), None).await;
+            migrated.unwrap().from
+        }));
+    }
+    let mut found = Vec::new();
+    for one in running {
+        found.push(one.await.unwrap());
+    }
+    found.sort_unstable();
+    let to = TABLES_VERSION;
+    assert_eq!(found, [0, to, to, to]);
+}
+
+/// Nothing is made twice, whichever schema it is in, and nobody else's database is taken.
+#[tokio::test]
+async fn a_schema_of_its_own_holds_the_tables() {
+    let site = Site::bare().await;
+    let mut db = site.open().await;
+    let prefix = Prefix::new("sync_").unwrap();
+    db.batch_execute("CREATE SCHEMA \"own's\"; SET search_path = \"own's\"")
+        .await
+        .unwrap();
+    assert_eq!(pending(&db, &prefix).await.unwrap().len(), 1);
+    let first = migrate(&mut db, &app("hr"), &prefix, None).await.unwrap();
+    let to = TABLES_VERSION;
+    assert_eq!(first, Migration { from: 0, to });
+    let again = migrate(&mut db, &app("hr"), &prefix, None).await.unwrap();
+    assert_eq!(again, Migration { from: to, to });
+    assert!(pending(&db, &prefix).await.unwrap().is_empty());
+    let error = migrate(&mut db, &app("crm"), &prefix, None).await;
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "the database belongs to application hr, not to crm"
+    );
+
+    // A session that knows nothing of the schema publishes all the same.
+    db.batch_execute(
+        "SET search_path = pg_catalog;
+         INSERT INTO \"own's\".sync_outbox (event_type, tenant_id, entity_id, event_data)
+         VALUES ('user.updated', 'acme', '7', '{}')",
+    )
+    .await
+    .unwrap();
+    let sql = "SELECT id, entity_version FROM \"own's\".sync_outbox";
+    assert_eq!(site.rows(sql).await, ["1|1"]);
+}

@@ -1,0 +1,205 @@
+//! A database of its own in a server that the tests of a thread share.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use millstream_core::name::AppName;
+use millstream_sql::identifier::Prefix;
+use millstream_sql::postgres::{Database, Options, migrate};
+use millstream_testkit::server::Postgres;
+use millstream_testkit::{app, stream, suite};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use super::handlers::handlers;
+use super::mortal::Life;
+
+thread_local! {
+    /// The server of this thread, which takes it along when it ends: starting one for each of a hundred
+    /// databases would take most of the time.
+    static SERVER: RefCell<Option<Arc<Server>>> = const { RefCell::new(None) };
+}
+
+/// A server, and its databases that no site has.
+struct Server {
+    postgres: Postgres,
+    free: Mutex<Vec<String>>,
+    made: AtomicU64,
+}
+
+impl Server {
+    /// The one of this thread.
+    async fn of_thread() -> Arc<Self> {
+        let known = SERVER.with_borrow(Option::clone);
+        if let Some(server) = known {
+            return server;
+        }
+        let server = Arc::new(Self {
+            postgres: Postgres::start_default().await.unwrap(),
+            free: Mutex::default(),
+            made: AtomicU64::new(0),
+        });
+        SERVER.set(Some(server.clone()));
+        server
+    }
+
+    /// An empty database, and a connection to it.
+    async fn database(&self) -> (String, Client) {
+        let free = self.free.lock().unwrap().pop();
+        if let Some(name) = free {
+            let client = connect(self.postgres.address(), &name).await;
+            // Who had it before may still be at it.
+            let empty = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                           WHERE datname = current_database() AND pid <> pg_backend_pid();
+                         DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+            client.batch_execute(empty).await.unwrap();
+            return (name, client);
+        }
+        let name = format!("hr{}", self.made.fetch_add(1, Ordering::Relaxed));
+        let admin = connect(self.postgres.address(), "postgres").await;
+        let create = format!("CREATE DATABASE {name}");
+        admin.batch_execute(&create).await.unwrap();
+        let client = connect(self.postgres.address(), &name).await;
+        (name, client)
+    }
+}
+
+pub(crate) struct Site {
+    server: Arc<Server>,
+    name: String,
+    prefix: Prefix,
+    life: Mutex<Option<Life>>,
+    /// The application's own connection.
+    application: Client,
+}
+
+impl Site {
+    /// An empty database, for tables whose names begin so.
+    async fn new(prefix: &str) -> Self {
+        let server = Server::of_thread().await;
+        let (name, application) = server.database().await;
+        Self {
+            server,
+            name,
+            prefix: Prefix::new(prefix).unwrap(),
+            life: Mutex::default(),
+            application,
+        }
+    }
+
+    /// The server, which no other site of the test may need meanwhile.
+    pub(crate) fn server(&self) -> &Postgres {
+        &self.server.postgres
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.postgres.address()
+    }
+
+    /// Another connection of the application.
+    pub(crate) async fn open(&self) -> Client {
+        connect(self.address(), &self.name).await
+    }
+
+    /// Options for a process that reaches the server there.
+    pub(crate) fn options(&self, application: &AppName, address: SocketAddr) -> Options {
+        let url = format!("postgres://postgres@{address}/{}", self.name);
+        let mut options = Options::url(application.clone(), &url).unwrap();
+        options.prefix = self.prefix.clone();
+        options.handlers = handlers();
+        options
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let name = std::mem::take(&mut self.name);
+        self.server.free.lock().unwrap().push(name);
+    }
+}
+
+/// A connection that works until it is dropped.
+async fn connect(address: SocketAddr, database: &str) -> Client {
+    let url = format!("postgres://postgres@{address}/{database}");
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    // It ends with its client, or with the server; whoever uses it then is told.
+    tokio::spawn(async move { drop(connection.await) });
+    client
+}
+
+impl suite::Site for Site {
+    type Handle = Database;
+
+    const CASES: u32 = 48;
+    // No multiple of what a batch or a savepoint takes.
+    const STRIDE: u64 = 11;
+
+    async fn make(prefix: &str) -> Self {
+        let site = Self::new(prefix).await;
+        let mut db = site.open().await;
+        let first = stream("events");
+        migrate(&mut db, &app("hr"), &site.prefix, Some(&first))
+            .await
+            .unwrap();
+        site
+    }
+
+    async fn bare() -> Self {
+        Self::new("").await
+    }
+
+    async fn connect_as(&self, application: &AppName) -> Database {
+        Database::new(self.options(application, self.address())).unwrap()
+    }
+
+    async fn connect_mortal(&self, statements: u64) -> Database {
+        let life = Life::begin(self.address(), statements).await;
+        let options = self.options(&app("hr"), life.address());
+        *self.life.lock().unwrap() = Some(life);
+        Database::new(options).unwrap()
+    }
+
+    async fn bury(&self, handle: Database) -> bool {
+        drop(handle);
+        let life = self.life.lock().unwrap().take();
+        life.expect("there is a mortal process").has_ended()
+    }
+
+    async fn execute(&self, sql: &str) -> Result<(), String> {
+        let result = self.application.batch_execute(sql).await;
+        result.map_err(|error| match error.as_db_error() {
+            Some(error) => error.message().to_owned(),
+            None => error.to_string(),
+        })
+    }
+
+    async fn rows(&self, query: &str) -> Vec<String> {
+        let statement = self.application.prepare(query).await.unwrap();
+        let types: Vec<_> = statement.columns().iter().map(|c| c.type_()).collect();
+        let messages = self.application.simple_query(query).await.unwrap();
+        let rows = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        rows.map(|row| {
+            let values: Vec<&str> = (0..row.len())
+                .map(|at| match row.get(at) {
+                    None => "NULL",
+                    Some("t") if *types[at] == Type::BOOL => "1",
+                    Some("f") if *types[at] == Type::BOOL => "0",
+                    Some(value) => value,
+                })
+                .collect();
+            values.join("|")
+        })
+        .collect()
+    }
+
+    fn replace(into: &str) -> String {
+        format!(
+            "INSERT {into} ON CONFLICT (event_id) DO UPDATE SET event_data = excluded.event_data"
+        )
+    }
+}
