@@ -109,6 +109,8 @@ impl PostgresBuilder {
             "shared_buffers=16MB".into(),
             "max_connections=60".into(),
             "max_wal_size=128MB".into(),
+            // In its folder, so that nothing of it stays behind when it is killed.
+            "dynamic_shared_memory_type=mmap".into(),
         ];
         if !self.durable {
             settings.extend(["fsync=off", "full_page_writes=off"].map(Into::into));

@@ -153,6 +153,10 @@ impl Drop for Site {
 impl suite::Site for Site {
     type Handle = Database;
 
+    const CASES: u32 = 96;
+    // No multiple of what a batch or a savepoint takes.
+    const STRIDE: u64 = 5;
+
     async fn make(prefix: &str) -> Self {
         let site = Self::new(prefix).await;
         let first = stream("events");
