@@ -85,6 +85,9 @@ fn next_step(code: &str, text: &str) -> Option<&'static str> {
         "MOVED" | "ASK" | "CROSSSLOT" => {
             "this is a node of a Cluster: use redis+cluster://host:port"
         }
+        "OOM" => {
+            "its memory is full: raise `maxmemory`, or let followers settle what it holds; nothing is lost"
+        }
         "MISCONF" => "the server cannot save to its disk: look into its log",
         "NOREPLICAS" => "too few replicas are connected to the server",
         "ERR" if text.contains("ACL failure") || text.contains("executing the script can't") => {
