@@ -23,10 +23,18 @@
 //! `outbox.rs` that numbers events. SQLite numbers its schemas from their first release on, PostgreSQL
 //! from its own.
 
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod batch;
 pub mod identifier;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod migration;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod tops;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod wait;

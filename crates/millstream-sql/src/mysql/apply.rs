@@ -9,11 +9,12 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 
+use crate::batch::{Dedupe, Ending, Found, Item};
 use crate::mysql::database::Database;
-use crate::mysql::dedupe::{Dedupe, Found};
+use crate::mysql::dedupe;
 use crate::mysql::leases::compare_and_set;
 use crate::mysql::session::Session;
-use crate::mysql::settling::{Ending, Failure, Item, Settling};
+use crate::mysql::settling::{Failure, Settling};
 use crate::mysql::{dead_letters, inbox};
 
 const DOING: &str = "apply a batch";
@@ -135,8 +136,7 @@ async fn settle(
         .await
         .map_err(Failure::Whole)?;
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
-    let found = dedupe
-        .look(session, prefix, shard, &batch.deliveries)
+    let found = dedupe::look(dedupe, session, prefix, shard, &batch.deliveries)
         .await
         .map_err(|error| Failure::Whole(bookkeeping(error)))?;
     let items: Vec<Item<'_>> = batch

@@ -13,10 +13,11 @@ use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
 
+use crate::batch::{Twin, tenant};
 use crate::identifier::Prefix;
 use crate::mysql::database::Database;
-use crate::mysql::dedupe::{Twin, texts};
-use crate::mysql::inbox::{source, tenant};
+use crate::mysql::dedupe::texts;
+use crate::mysql::inbox::source;
 use crate::mysql::leases::place;
 use crate::mysql::row::{bytes, entry_id, feed, integer, number, text};
 use crate::mysql::session::{Session, values};

@@ -5,11 +5,11 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Lease};
 
 use crate::mysql::database::Database;
-use crate::mysql::leases::{compare_and_set, owned};
+use crate::mysql::leases::compare_and_set;
 use crate::mysql::prune::range;
 use crate::mysql::row::entry_id;
 use crate::mysql::session::values;
-use crate::mysql::subscribers::stream_of;
+use crate::tops::{owned, stream_of};
 
 /// Begins the generation after `above` and the highest that any shard has.
 ///

@@ -1,7 +1,6 @@
 use async_trait::async_trait;
 use mysql_async::Value;
 
-use millstream_core::entry::Shard;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{
     Checkpoint, Feed, Heartbeat, Identity, Lease, LeaseRow, Leases, Role,
@@ -238,17 +237,6 @@ pub(super) async fn compare(
         compare_and_set(session, prefix, lease, &lease.checkpoint, &lease.checkpoint).await?;
     }
     Ok(())
-}
-
-/// The shard that a lease is for.
-pub(super) fn owned(lease: &Lease) -> Result<&Shard, Error> {
-    match &lease.feed {
-        Feed::Owned(shard) => Ok(shard),
-        Feed::Shared(stream) => Err(Error::new(
-            ErrorKind::Misconfigured,
-            format!("{stream}: events of the shared stream are not numbered"),
-        )),
-    }
 }
 
 /// Waits for a transaction that holds the row: one whose commit was cut off may still be under way, and

@@ -4,6 +4,7 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::name::{AppName, StreamName};
 
 use crate::identifier::Prefix;
+use crate::migration::Migration;
 use crate::mysql::options::Options;
 use crate::mysql::row::{integer, text};
 use crate::mysql::session::{Flavour, Session, values};
@@ -17,15 +18,6 @@ const SCRIPTS: [&str; TABLES_VERSION as usize] = [include_str!("schema.sql")];
 const OTHER_MAX: i64 = 60;
 
 const DOING: &str = "migrate";
-
-/// What [`migrate`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Migration {
-    /// The version found; 0 where there were no tables.
-    pub from: u32,
-    /// The version now.
-    pub to: u32,
-}
 
 /// Makes our tables, or brings them up to date, and gives the database its identity.
 ///

@@ -28,9 +28,10 @@ mod subscribers;
 mod tables;
 mod write;
 
+pub use crate::migration::Migration;
 pub use database::Database;
 pub use error::from_mysql;
 pub use handler::{Handler, Handlers, Lent};
-pub use migrate::{Migration, TABLES_VERSION, migrate, pending};
+pub use migrate::{TABLES_VERSION, migrate, pending};
 pub use options::Options;
 pub use publish::{publish, publish_all};

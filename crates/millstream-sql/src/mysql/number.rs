@@ -17,10 +17,11 @@ use millstream_core::lease::{Checkpoint, Lease};
 use millstream_core::outbox::OutboxRow;
 
 use crate::mysql::database::Database;
-use crate::mysql::leases::{compare_and_set, owned};
+use crate::mysql::leases::compare_and_set;
 use crate::mysql::outbox::{BYTES_MAX, COLUMNS, ROW_BYTES, event_id, read_row};
 use crate::mysql::row::{bytes, integer};
 use crate::mysql::session::{Session, in_list, values};
+use crate::tops::owned;
 
 const DOING: &str = "number events";
 

@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,16 +18,13 @@ use crate::mysql::publish::{insert, lock_keys};
 use crate::mysql::row::{bytes, entry_id, integer, number, text};
 use crate::mysql::session::{Session, values};
 use crate::mysql::{generation, number as numbering, prune, subscribers};
+use crate::wait;
 
 /// Bytes of rows that one call brings into memory. The first row always comes.
 pub(super) const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Rows that one statement reads at most: the driver holds all of them.
 const ROWS_MAX: usize = 64;
-
-/// How often the outbox is looked at while an application is busy, and while it is not.
-const POLL: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(5)..=Duration::from_millis(50);
 
 /// The columns of an [`OutboxRow`], in the order in which [`read_row`] takes them.
 pub(super) const COLUMNS: &str = "event_id, event_type, version, target_application, tenant_id, entity_id, partition_key, \
@@ -164,18 +161,7 @@ impl Outbox for Database {
     }
 
     async fn wait(&self, stream: &StreamName, wait: Duration) {
-        let deadline = Instant::now() + wait;
-        let mut pause = *POLL.start();
-        loop {
-            let waiting = self.is_waiting(stream).await;
-            // An error is met by the caller's next step; it must not come at once.
-            let left = deadline.saturating_duration_since(Instant::now());
-            if matches!(waiting, Ok(true)) || left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(pause.min(left)).await;
-            pause = (pause * 2).min(*POLL.end());
-        }
+        wait::until(wait, || self.is_waiting(stream)).await;
     }
 
     async fn subscribers(&self, stream: &StreamName) -> Result<Vec<Registered>, Error> {

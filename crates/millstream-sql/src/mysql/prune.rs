@@ -11,9 +11,10 @@ use millstream_core::name::StreamName;
 
 use crate::identifier::Prefix;
 use crate::mysql::database::Database;
-use crate::mysql::leases::{compare, owned};
+use crate::mysql::leases::compare;
 use crate::mysql::row::{bytes, entry_id, integer};
 use crate::mysql::session::{Session, values};
+use crate::tops::owned;
 
 const DOING: &str = "prune the outbox";
 

@@ -10,9 +10,9 @@ use millstream_core::fold::fold;
 use millstream_core::lease::Feed;
 use millstream_core::wire::SOURCE_DEFAULT;
 
+use crate::batch::{Dedupe, Ending, Identity, Item};
 use crate::mysql::database::Database;
 use crate::mysql::dead_letters::{self, Key};
-use crate::mysql::dedupe::{Dedupe, Identity};
 use crate::mysql::handler::call;
 use crate::mysql::inbox;
 use crate::mysql::session::Session;
@@ -34,24 +34,6 @@ impl From<Error> for Failure {
             Self::Whole(error)
         }
     }
-}
-
-/// How a delivery ends.
-#[derive(Debug, Clone)]
-pub(super) enum Ending {
-    /// It is settled.
-    Settled(Outcome),
-    /// It is parked, or waits behind one that is.
-    Parked(Outcome, Reason),
-    /// Its event was settled or parked before.
-    Repeated,
-}
-
-/// A delivery, and whether it was settled before.
-#[derive(Clone, Copy)]
-pub(super) struct Item<'a> {
-    pub(super) delivery: &'a Delivery,
-    pub(super) repeated: bool,
 }
 
 /// What is known in the middle of a transaction.

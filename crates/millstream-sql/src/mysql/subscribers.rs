@@ -5,16 +5,17 @@ use mysql_async::{Row, Value};
 use millstream_core::acknowledgment::Exception;
 use millstream_core::delivery::Outcome;
 use millstream_core::entry::EntryId;
-use millstream_core::error::{Error, ErrorKind};
+use millstream_core::error::Error;
 use millstream_core::lease::Lease;
 use millstream_core::name::{AppName, DatabaseId, StreamName};
 use millstream_core::outbox::{Progress, Registered};
 
 use crate::identifier::Prefix;
 use crate::mysql::database::Database;
-use crate::mysql::leases::{compare, owned, position};
+use crate::mysql::leases::{compare, position};
 use crate::mysql::row::{checkpoint, entry_id, integer, name, number, text};
 use crate::mysql::session::{Session, values};
+use crate::tops::{check_shards, stream_of};
 
 /// Reads all subscribers of a stream, by name, each with its shards in their order.
 pub(super) async fn list(db: &Database, stream: &StreamName) -> Result<Vec<Registered>, Error> {
@@ -267,30 +268,4 @@ async fn replace(
     let tail = "ON DUPLICATE KEY UPDATE outcome = VALUES(outcome), attempts = VALUES(attempts),
                   reason = VALUES(reason)";
     session.insert(doing, &head, tail, rows).await
-}
-
-/// The stream whose shards these are.
-pub(super) fn stream_of(tops: &[Lease]) -> Result<&StreamName, Error> {
-    match tops.first() {
-        Some(top) => Ok(&owned(top)?.stream),
-        None => Err(Error::new(
-            ErrorKind::Misconfigured,
-            "a stream has at least one shard",
-        )),
-    }
-}
-
-fn check_shards(tops: &[Lease], subscriber: &Registered) -> Result<(), Error> {
-    if subscriber.shards.len() == tops.len() {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Misconfigured,
-        format!(
-            "{} follows {} shards of a stream that has {}",
-            subscriber.application,
-            subscriber.shards.len(),
-            tops.len()
-        ),
-    ))
 }

@@ -9,12 +9,13 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 
+use crate::batch::{Dedupe, Ending, Found, Item};
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::dead_letters::{self, Parked};
-use crate::postgres::dedupe::{Dedupe, Found};
+use crate::postgres::dedupe;
 use crate::postgres::inbox::{self, Settled};
 use crate::postgres::leases::compare_and_set;
-use crate::postgres::settling::{Ending, Item, Settling};
+use crate::postgres::settling::Settling;
 
 /// Statements that a connection keeps prepared. Each set of columns that events name has its own.
 const STATEMENTS_MAX: usize = 256;
@@ -123,8 +124,7 @@ async fn attempt(
     let begun = Instant::now();
 
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
-    let found = dedupe
-        .look(&tx, prefix, shard, &batch.deliveries)
+    let found = dedupe::look(dedupe, &tx, prefix, shard, &batch.deliveries)
         .await
         .map_err(bookkeeping)?;
     let items: Vec<Item<'_>> = batch

@@ -15,10 +15,10 @@ use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
 
+use crate::batch::{Twin, tenant};
 use crate::identifier::Prefix;
 use crate::postgres::database::while_doing;
-use crate::postgres::dedupe::Twin;
-use crate::postgres::inbox::{event_type, source, storable, tenant};
+use crate::postgres::inbox::{event_type, source, storable};
 use crate::postgres::leases::{feed, number};
 use crate::postgres::subscribers::exception;
 

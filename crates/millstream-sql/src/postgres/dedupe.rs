@@ -9,106 +9,27 @@ use millstream_core::blob;
 use millstream_core::delivery::{Content, Delivery};
 use millstream_core::entry::Shard;
 use millstream_core::error::Error;
-use millstream_core::lease::{Feed, Role};
+use millstream_core::lease::Role;
 use millstream_core::name::{EventId, TenantId};
 
+use crate::batch::{Dedupe, Found, Twin, is_of_later_generation, tenant};
 use crate::identifier::Prefix;
 use crate::postgres::database::while_doing;
-use crate::postgres::inbox::{source, tenant};
+use crate::postgres::inbox::source;
 
-/// How repeats are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dedupe<'a> {
-    /// Not at all: what is above the checkpoint of an owned stream is new.
-    Checkpoint,
-    /// By event id, since a new generation brings again what an older one may have brought. A parked
-    /// event counts as well: it is here, and waits.
-    Generation(&'a Shard),
-    /// By event id, and by entry id and event. A parked event does not count: it may be published again because it
-    /// is dead.
-    Shared,
-}
-
-/// Source, tenant and id: what an event is known by. On an owned stream all have one source.
-pub(super) type Identity<'a> = (&'a str, Option<&'a TenantId>, &'a EventId);
-
-impl<'a> Dedupe<'a> {
-    /// Of a batch. An owned stream pays for it from its second generation on.
-    pub(super) fn of(feed: &'a Feed, deliveries: &[Delivery]) -> Self {
-        match feed {
-            Feed::Shared(_) => Self::Shared,
-            Feed::Owned(shard) if deliveries.iter().any(is_of_later_generation) => {
-                Self::Generation(shard)
-            }
-            Feed::Owned(_) => Self::Checkpoint,
-        }
+/// What was committed before says about each delivery.
+pub(super) async fn look(
+    dedupe: Dedupe<'_>,
+    tx: &Transaction<'_>,
+    prefix: &Prefix,
+    row: i64,
+    deliveries: &[Delivery],
+) -> Result<Vec<Found>, Error> {
+    match dedupe {
+        Dedupe::Checkpoint => Ok(vec![Found::New(Twin::FIRST); deliveries.len()]),
+        Dedupe::Generation(shard) => again(tx, prefix, shard, deliveries).await,
+        Dedupe::Shared => shared(tx, prefix, row, deliveries).await,
     }
-
-    /// What a delivery is known by within its batch, if that matters.
-    pub(super) fn identity(self, delivery: &Delivery) -> Option<Identity<'_>> {
-        match (self, &delivery.content) {
-            (Self::Checkpoint, _) | (Self::Shared, Content::Undecodable(_)) => None,
-            (Self::Generation(_), _) => Some(("", tenant(delivery), delivery.event_id()?)),
-            (Self::Shared, Content::Event { event, .. }) => {
-                Some((event.source.as_str(), Some(&event.tenant), &event.id))
-            }
-        }
-    }
-
-    /// Whether a parked event counts as having been here.
-    pub(super) fn counts_parked(self) -> bool {
-        matches!(self, Self::Generation(_))
-    }
-
-    /// What was committed before says about each delivery.
-    pub(super) async fn look(
-        self,
-        tx: &Transaction<'_>,
-        prefix: &Prefix,
-        row: i64,
-        deliveries: &[Delivery],
-    ) -> Result<Vec<Found>, Error> {
-        match self {
-            Self::Checkpoint => Ok(vec![Found::New(Twin::FIRST); deliveries.len()]),
-            Self::Generation(shard) => again(tx, prefix, shard, deliveries).await,
-            Self::Shared => shared(tx, prefix, row, deliveries).await,
-        }
-    }
-}
-
-/// What a look into the inbox says about a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    /// It need not be applied.
-    Repeated,
-    /// It was not here.
-    New(Twin),
-}
-
-impl Found {
-    pub(super) fn twin(self) -> Twin {
-        match self {
-            Self::New(twin) => twin,
-            Self::Repeated => Twin::FIRST,
-        }
-    }
-}
-
-/// The how-manieth event under its entry id it is. A server that failed over may give an id of the
-/// shared stream again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Twin(pub(super) i64);
-
-impl Twin {
-    const FIRST: Self = Self(0);
-
-    fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-fn is_of_later_generation(delivery: &Delivery) -> bool {
-    delivery.entry.high > 1
 }
 
 /// Those of a later generation whose event is in the inbox, from whichever shard of the stream.

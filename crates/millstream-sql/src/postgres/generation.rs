@@ -5,8 +5,8 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Lease};
 
 use crate::postgres::database::{Database, while_doing};
-use crate::postgres::leases::{compare_and_set, number, owned};
-use crate::postgres::subscribers::stream_of;
+use crate::postgres::leases::{compare_and_set, number};
+use crate::tops::{owned, stream_of};
 
 /// Begins the generation after `above` and the highest that any shard has.
 ///

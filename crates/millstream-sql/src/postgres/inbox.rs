@@ -7,9 +7,9 @@ use millstream_core::delivery::{Content, Delivery, Outcome};
 use millstream_core::error::Error;
 use millstream_core::name::TenantId;
 
+use crate::batch::{Twin, tenant};
 use crate::identifier::Prefix;
 use crate::postgres::database::while_doing;
-use crate::postgres::dedupe::Twin;
 
 /// How a delivery ended.
 pub(super) struct Settled<'a> {
@@ -97,14 +97,6 @@ pub(super) fn source(delivery: &Delivery) -> Option<Cow<'_, str>> {
     match &delivery.content {
         Content::Event { event, .. } => Some(storable(event.source.as_str())),
         Content::Undecodable(part) => part.source.as_deref().map(storable),
-    }
-}
-
-/// The tenant of a delivery, if it could be read.
-pub(super) fn tenant(delivery: &Delivery) -> Option<&TenantId> {
-    match &delivery.content {
-        Content::Event { event, .. } => Some(&event.tenant),
-        Content::Undecodable(part) => part.tenant.as_ref(),
     }
 }
 

@@ -323,17 +323,6 @@ pub(super) async fn compare(
     Ok(())
 }
 
-/// The shard that a lease is for.
-pub(super) fn owned(lease: &Lease) -> Result<&Shard, Error> {
-    match &lease.feed {
-        Feed::Owned(shard) => Ok(shard),
-        Feed::Shared(stream) => Err(Error::new(
-            ErrorKind::Misconfigured,
-            format!("{stream}: events of the shared stream are not numbered"),
-        )),
-    }
-}
-
 /// How a feed stands in `millstream_shards`: stream, source and shard.
 pub(super) fn columns(feed: &Feed) -> (&str, &str, i32) {
     match feed {

@@ -5,6 +5,7 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::name::{AppName, StreamName};
 
 use crate::identifier::{Prefix, Quoted};
+use crate::migration::Migration;
 use crate::postgres::database::while_doing;
 
 /// The version of our tables that this library reads and writes.
@@ -14,15 +15,6 @@ const SCRIPTS: [&str; TABLES_VERSION as usize] = [include_str!("schema.sql")];
 
 /// Whoever holds this advisory lock migrates a database; others wait.
 const LOCK: i64 = 0x6d69_6c6c_7374_726d;
-
-/// What [`migrate`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Migration {
-    /// The version found; 0 where there were no tables.
-    pub from: u32,
-    /// The version now.
-    pub to: u32,
-}
 
 /// Makes our tables, or brings them up to date, and gives the database its identity.
 ///

@@ -27,8 +27,9 @@ mod tables;
 mod tls;
 mod write;
 
+pub use crate::migration::Migration;
 pub use database::Database;
 pub use handler::{Handler, Handlers};
-pub use migrate::{Migration, TABLES_VERSION, migrate, pending};
+pub use migrate::{TABLES_VERSION, migrate, pending};
 pub use options::Options;
 pub use publish::publish;

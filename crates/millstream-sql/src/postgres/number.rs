@@ -11,8 +11,9 @@ use millstream_core::lease::{Checkpoint, Lease};
 use millstream_core::outbox::OutboxRow;
 
 use crate::postgres::database::{Database, while_doing};
-use crate::postgres::leases::{compare_and_set, owned};
+use crate::postgres::leases::compare_and_set;
 use crate::postgres::outbox::{BYTES_MAX, COLUMNS, LENGTH, event_id, read_row};
+use crate::tops::owned;
 
 /// Numbers rows in the order of their ids, which the locks of their keys make the order of the keys'
 /// versions: a statement that sees one sees all earlier ones of its key.

@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,13 +17,11 @@ use crate::postgres::leases::number;
 use crate::postgres::number::number_rows;
 use crate::postgres::publish::publish_once;
 use crate::postgres::{generation, prune, subscribers};
+use crate::tops::stream_of;
+use crate::wait;
 
 /// Bytes of rows that one call brings into memory. The first row always comes.
 pub(super) const BYTES_MAX: i64 = 4 * 1024 * 1024;
-
-/// How often the outbox is looked at while an application is busy, and while it is not.
-const POLL: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(5)..=Duration::from_millis(50);
 
 /// The columns of an [`OutboxRow`], in the order in which [`read_row`] takes them.
 pub(super) const COLUMNS: &str = "event_id, event_type, version, target_application, tenant_id, \
@@ -177,18 +175,7 @@ impl Outbox for Database {
     }
 
     async fn wait(&self, stream: &StreamName, wait: Duration) {
-        let deadline = Instant::now() + wait;
-        let mut pause = *POLL.start();
-        loop {
-            let waiting = bound::anything_waits(self, stream).await;
-            // An error is met by the caller's next step; it must not come at once.
-            let left = deadline.saturating_duration_since(Instant::now());
-            if matches!(waiting, Ok(true)) || left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(pause.min(left)).await;
-            pause = (pause * 2).min(*POLL.end());
-        }
+        wait::until(wait, || bound::anything_waits(self, stream)).await;
     }
 
     async fn subscribers(&self, stream: &StreamName) -> Result<Vec<Registered>, Error> {
@@ -233,7 +220,7 @@ impl Outbox for Database {
     ) -> Result<Vec<Checkpoint>, Error> {
         let begun = generation::begin(self, tops, settled, above).await;
         // Also after an error: the commit may have got through.
-        self.bounds.forget(subscribers::stream_of(tops)?);
+        self.bounds.forget(stream_of(tops)?);
         begun
     }
 }

@@ -10,8 +10,9 @@ use millstream_core::lease::{Lease, Role};
 use millstream_core::name::StreamName;
 
 use crate::postgres::database::{Database, while_doing};
-use crate::postgres::leases::{compare, number, owned};
+use crate::postgres::leases::{compare, number};
 use crate::postgres::outbox::bytes;
+use crate::tops::owned;
 
 /// Removes rows from the beginning of a shard, and says how far it is pruned then.
 pub(super) async fn prune(

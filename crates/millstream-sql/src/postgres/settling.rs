@@ -11,30 +11,12 @@ use millstream_core::event::Event;
 use millstream_core::fold::fold;
 use millstream_core::lease::Lease;
 
+use crate::batch::{Dedupe, Ending, Identity, Item};
 use crate::postgres::apply::Failure;
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::dead_letters::{self, Key};
-use crate::postgres::dedupe::{Dedupe, Identity};
 use crate::postgres::handler::{Lent, lend};
 use crate::postgres::write::{misfitting, write};
-
-/// How a delivery ends.
-#[derive(Debug, Clone)]
-pub(super) enum Ending {
-    /// It is settled.
-    Settled(Outcome),
-    /// It is parked, or waits behind one that is.
-    Parked(Outcome, Reason),
-    /// Its event was settled or parked before.
-    Repeated,
-}
-
-/// A delivery, and whether it was settled before.
-#[derive(Clone, Copy)]
-pub(super) struct Item<'a> {
-    pub(super) delivery: &'a Delivery,
-    pub(super) repeated: bool,
-}
 
 pub(super) struct Settling<'a> {
     db: &'a Database,

@@ -13,8 +13,9 @@ use millstream_core::name::{PartitionKey, TenantId};
 use millstream_core::store::{Applied, Batch};
 use millstream_core::wire::SOURCE_DEFAULT;
 
+use crate::batch::{Dedupe, Ending, Found, Identity, Item};
 use crate::sqlite::database::{Options, while_doing};
-use crate::sqlite::dedupe::{Dedupe, Found, Identity};
+use crate::sqlite::dedupe;
 use crate::sqlite::handler::{Handler, Lent};
 use crate::sqlite::leases::{compare_and_set, immediate};
 use crate::sqlite::write::write;
@@ -104,17 +105,6 @@ impl From<Error> for Failure {
     }
 }
 
-/// How a delivery ends.
-#[derive(Debug, Clone)]
-pub(super) enum Ending {
-    /// It is settled.
-    Settled(Outcome),
-    /// It is parked, or waits behind one that is.
-    Parked(Outcome, Reason),
-    /// Its event was settled or parked before.
-    Repeated,
-}
-
 fn attempt(
     db: &mut rusqlite::Connection,
     options: &Options,
@@ -132,8 +122,7 @@ fn attempt(
         .map_err(Failure::Whole)?;
 
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
-    let found = dedupe
-        .look(&tx, &options.prefix, shard, &batch.deliveries)
+    let found = dedupe::look(dedupe, &tx, &options.prefix, shard, &batch.deliveries)
         .map_err(|error| Failure::Whole(bookkeeping(error)))?;
     let mut settling =
         Settling::begin(&tx, options, lease, dedupe, lent).map_err(Failure::Whole)?;
@@ -225,13 +214,6 @@ fn record(
 
 /// Source, tenant and key: what stays in order behind a parked event.
 type Key = (Box<str>, TenantId, PartitionKey);
-
-/// A delivery, and whether it was settled before.
-#[derive(Clone, Copy)]
-struct Item<'a> {
-    delivery: &'a Delivery,
-    repeated: bool,
-}
 
 /// A batch on its way through the transaction.
 struct Settling<'a> {

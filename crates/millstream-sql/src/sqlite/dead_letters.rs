@@ -11,10 +11,10 @@ use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
 
+use crate::batch::{Twin, tenant};
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
-use crate::sqlite::dedupe::Twin;
-use crate::sqlite::inbox::{source, tenant};
+use crate::sqlite::inbox::source;
 use crate::sqlite::leases::{feed, number};
 use crate::sqlite::subscribers::exception;
 

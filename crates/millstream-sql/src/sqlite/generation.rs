@@ -7,9 +7,9 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Lease};
 
 use crate::sqlite::database::{Options, while_doing};
-use crate::sqlite::leases::{compare_and_set, immediate, number, owned};
+use crate::sqlite::leases::{compare_and_set, immediate, number};
 use crate::sqlite::prune::place;
-use crate::sqlite::subscribers::stream_of;
+use crate::tops::{owned, stream_of};
 
 /// Begins the generation after `above` and the highest that any shard has.
 ///

@@ -3,11 +3,10 @@ use rusqlite::{CachedStatement, params};
 use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Content, Delivery, Outcome};
 use millstream_core::error::Error;
-use millstream_core::name::TenantId;
 
+use crate::batch::Twin;
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
-use crate::sqlite::dedupe::Twin;
 
 /// The statement that writes inbox rows of one feed.
 pub(super) struct Insert<'tx> {
@@ -88,13 +87,5 @@ pub(super) fn source(delivery: &Delivery) -> Option<&str> {
     match &delivery.content {
         Content::Event { event, .. } => Some(event.source.as_str()),
         Content::Undecodable(part) => part.source.as_deref(),
-    }
-}
-
-/// The tenant of a delivery, if it could be read.
-pub(super) fn tenant(delivery: &Delivery) -> Option<&TenantId> {
-    match &delivery.content {
-        Content::Event { event, .. } => Some(&event.tenant),
-        Content::Undecodable(part) => part.tenant.as_ref(),
     }
 }

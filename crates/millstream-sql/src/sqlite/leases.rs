@@ -304,17 +304,6 @@ pub(super) fn compare(
     Ok(())
 }
 
-/// The shard that a lease is for.
-pub(super) fn owned(lease: &Lease) -> Result<&Shard, Error> {
-    match &lease.feed {
-        Feed::Owned(shard) => Ok(shard),
-        Feed::Shared(stream) => Err(Error::new(
-            ErrorKind::Misconfigured,
-            format!("{stream}: events of the shared stream are not numbered"),
-        )),
-    }
-}
-
 fn read_checkpoint(
     db: &rusqlite::Connection,
     prefix: &Prefix,

@@ -5,6 +5,7 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::name::{AppName, StreamName};
 
 use crate::identifier::Prefix;
+use crate::migration::Migration;
 use crate::sqlite::database::while_doing;
 
 /// The version of our tables that this library reads and writes.
@@ -12,15 +13,6 @@ pub const TABLES_VERSION: u32 = 2;
 
 const SCRIPTS: [&str; TABLES_VERSION as usize] =
     [include_str!("schema.sql"), include_str!("schema_2.sql")];
-
-/// What [`migrate`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Migration {
-    /// The version found; 0 where there were no tables.
-    pub from: u32,
-    /// The version now.
-    pub to: u32,
-}
 
 /// Makes our tables, or brings them up to date, and gives the database its identity.
 ///

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,16 +14,14 @@ use millstream_core::name::{AppName, EventId, StreamName};
 use millstream_core::outbox::{Inserted, NewEvent, Outbox, OutboxRow, Registered};
 
 use crate::sqlite::database::{Database, Options, while_doing};
-use crate::sqlite::leases::{compare_and_set, immediate, number, owned};
+use crate::sqlite::leases::{compare_and_set, immediate, number};
 use crate::sqlite::publish::publish_once;
 use crate::sqlite::{generation, prune, subscribers};
+use crate::tops::owned;
+use crate::wait;
 
 /// Bytes of rows that one call brings into memory. The first row always comes.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// How often the outbox is looked at while an application is busy, and while it is not.
-const POLL: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(5)..=Duration::from_millis(50);
 
 /// The columns of an [`OutboxRow`], in the order in which [`read_row`] takes them.
 const COLUMNS: &str = "event_id, event_type, version, target_application, tenant_id, entity_id, \
@@ -187,27 +185,7 @@ impl Outbox for Database {
     }
 
     async fn wait(&self, stream: &StreamName, wait: Duration) {
-        let deadline = Instant::now() + wait;
-        let mut pause = *POLL.start();
-        loop {
-            let stream = stream.clone();
-            let waiting = self
-                .read(move |db, options| {
-                    let sql = "SELECT EXISTS
-                                 (SELECT 1 FROM ~outbox WHERE stream = ?1 AND seq IS NULL)";
-                    db.prepare_cached(&options.prefix.sql(sql))
-                        .and_then(|mut query| query.query_row([stream.as_str()], |row| row.get(0)))
-                        .map_err(while_doing("look for unsent events"))
-                })
-                .await;
-            // An error is met by the caller's next step; it must not come at once.
-            let left = deadline.saturating_duration_since(Instant::now());
-            if matches!(waiting, Ok(true)) || left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(pause.min(left)).await;
-            pause = (pause * 2).min(*POLL.end());
-        }
+        wait::until(wait, || self.is_waiting(stream)).await;
     }
 
     async fn subscribers(&self, stream: &StreamName) -> Result<Vec<Registered>, Error> {
@@ -272,6 +250,19 @@ impl Outbox for Database {
         let (tops, settled) = (tops.to_vec(), settled.to_vec());
         self.write(move |db, options| generation::begin(db, options, &tops, &settled, above))
             .await
+    }
+}
+
+impl Database {
+    async fn is_waiting(&self, stream: &StreamName) -> Result<bool, Error> {
+        let stream = stream.clone();
+        self.read(move |db, options| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM ~outbox WHERE stream = ?1 AND seq IS NULL)";
+            db.prepare_cached(&options.prefix.sql(sql))
+                .and_then(|mut query| query.query_row([stream.as_str()], |row| row.get(0)))
+                .map_err(while_doing("look for unsent events"))
+        })
+        .await
     }
 }
 

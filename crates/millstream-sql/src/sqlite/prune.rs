@@ -11,8 +11,9 @@ use millstream_core::name::StreamName;
 
 use crate::identifier::Prefix;
 use crate::sqlite::database::{Options, while_doing};
-use crate::sqlite::leases::{compare, immediate, number, owned};
+use crate::sqlite::leases::{compare, immediate, number};
 use crate::sqlite::outbox::bytes;
+use crate::tops::owned;
 
 /// Removes rows from the beginning of a shard, and says how far it is pruned then.
 pub(super) fn prune(

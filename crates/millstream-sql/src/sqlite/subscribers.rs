@@ -5,14 +5,15 @@ use rusqlite::{CachedStatement, Row, Transaction, params};
 use millstream_core::acknowledgment::Exception;
 use millstream_core::delivery::Outcome;
 use millstream_core::entry::EntryId;
-use millstream_core::error::{Error, ErrorKind};
+use millstream_core::error::Error;
 use millstream_core::lease::Lease;
 use millstream_core::name::{AppName, DatabaseId, StreamName};
 use millstream_core::outbox::{Progress, Registered};
 
 use crate::identifier::Prefix;
 use crate::sqlite::database::{Options, while_doing};
-use crate::sqlite::leases::{checkpoint, compare, immediate, name, number, owned};
+use crate::sqlite::leases::{checkpoint, compare, immediate, name, number};
+use crate::tops::{check_shards, stream_of};
 
 /// Reads all subscribers of a stream, by name, each with its shards in their order.
 pub(super) fn list(
@@ -278,30 +279,4 @@ impl<'tx> Exceptions<'tx> {
         }
         Ok(())
     }
-}
-
-/// The stream whose shards these are.
-pub(super) fn stream_of(tops: &[Lease]) -> Result<&StreamName, Error> {
-    match tops.first() {
-        Some(top) => Ok(&owned(top)?.stream),
-        None => Err(Error::new(
-            ErrorKind::Misconfigured,
-            "a stream has at least one shard",
-        )),
-    }
-}
-
-fn check_shards(tops: &[Lease], subscriber: &Registered) -> Result<(), Error> {
-    if subscriber.shards.len() == tops.len() {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Misconfigured,
-        format!(
-            "{} follows {} shards of a stream that has {}",
-            subscriber.application,
-            subscriber.shards.len(),
-            tops.len()
-        ),
-    ))
 }

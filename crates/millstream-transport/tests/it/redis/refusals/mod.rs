@@ -78,10 +78,15 @@ impl Site {
 
     /// Waits until somebody waits at the server.
     async fn blocked(&self) {
+        self.shows("clients", &["blocked_clients:1"]).await;
+    }
+
+    /// Waits until the server says all of this about itself, since it has no signal for it.
+    async fn shows(&self, section: &str, lines: &[&str]) {
         let end = Instant::now() + OVER_MAX;
         loop {
-            let info: String = self.server.query(&["INFO", "clients"]).await.unwrap();
-            if info.contains("blocked_clients:1") {
+            let info: String = self.server.query(&["INFO", section]).await.unwrap();
+            if lines.iter().all(|line| info.contains(line)) {
                 return;
             }
             assert!(Instant::now() < end, "{info}");
