@@ -17,14 +17,19 @@
 //! | `prune.rs`, `generation.rs` | what of it may go, what must be sent again |
 //! | `tables.rs` | what the application's tables look like |
 //!
-//! Where statements cost a round trip, some of it has files of its own: `options.rs` and `tls.rs` say how
-//! the server is reached, `settling.rs` is the part of `apply.rs` that looks for an event that fails,
+//! Where statements cost a round trip, some of it has files of its own: `server.rs`, `options.rs` and
+//! `tls.rs` say how the server is reached, `settling.rs` is the part of `apply.rs` that looks for an event that fails,
 //! `literal.rs` the part of `write.rs` that writes values as texts, `number.rs` and `bound.rs` the part of
 //! `outbox.rs` that numbers events. SQLite numbers its schemas from their first release on, PostgreSQL
-//! from its own.
+//! from its own. What knows no SQL is there once, beside the folders: `batch.rs` and `tops.rs` for what a
+//! batch is made of, `address.rs` for URLs, `encryption.rs` for what may be wrong with it.
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod address;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod batch;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod encryption;
 pub mod identifier;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod migration;
@@ -38,3 +43,6 @@ pub mod sqlite;
 mod tops;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod wait;
+
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub use migration::Migration;

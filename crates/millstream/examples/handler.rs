@@ -44,7 +44,7 @@ async fn main() -> Result<()> {
     for _ in 0..2 {
         let (_, entry) = crm.publish(&billing.subscribes()[0], &event).await?;
         let stop = CancellationToken::new();
-        let consumer = billing.consumer(&transport);
+        let consumer = billing.consumer(&transport)?;
         let handle = consumer.handle();
         let service = tokio::spawn(consumer.run(stop.clone()));
         handle

@@ -50,7 +50,7 @@ async fn main() -> Result<()> {
     // Each process may run either part; here both run in one.
     let transport = millstream::connect(&at("events.db")).await?;
     let stop = CancellationToken::new();
-    let (relay, consumer) = (crm.relay(&transport), hr.consumer(&transport));
+    let (relay, consumer) = (crm.relay(&transport), hr.consumer(&transport)?);
     let handle = consumer.handle();
     let services = tokio::spawn({
         let stop = stop.clone();

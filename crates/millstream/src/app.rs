@@ -10,10 +10,15 @@ use millstream_engine::consumer::{self, Consumer};
 use millstream_engine::relay::{self, Relay, StreamOptions};
 use millstream_engine::{Transport, publisher};
 use millstream_sql::identifier::Prefix;
-use millstream_sql::sqlite::{self, Handler, Handlers, Migration, migrate, pending};
+#[cfg(feature = "mysql")]
+use millstream_sql::mysql;
+#[cfg(feature = "postgres")]
+use millstream_sql::postgres;
+use millstream_sql::{Migration, sqlite};
 
 use crate::config::{self, InvalidDatabase};
 use crate::database::Database;
+use crate::handlers::Handlers;
 
 /// Shards of a stream that nobody configured.
 pub(crate) const SHARDS_DEFAULT: u16 = 4;
@@ -23,6 +28,7 @@ pub(crate) const SHARDS_DEFAULT: u16 = 4;
 pub struct App {
     pub(crate) name: AppName,
     pub(crate) database: config::Database,
+    pub(crate) connections: Option<usize>,
     pub(crate) prefix: Prefix,
     pub(crate) publishes: Vec<StreamOptions>,
     pub(crate) subscribes: Vec<StreamName>,
@@ -50,7 +56,8 @@ pub enum InvalidName {
 }
 
 impl App {
-    /// An application and its database, such as `sqlite:hr.db`.
+    /// An application and its database, such as `sqlite:hr.db`, `postgres://hr@localhost/hr` or
+    /// `mysql://hr@localhost/hr`, the latter two with the features `postgres` and `mysql`.
     ///
     /// # Errors
     ///
@@ -59,6 +66,7 @@ impl App {
         Ok(Self {
             name: AppName::new(name)?,
             database: config::Database::parse(database)?,
+            connections: None,
             prefix: Prefix::default(),
             publishes: Vec::new(),
             subscribes: Vec::new(),
@@ -118,10 +126,39 @@ impl App {
         self
     }
 
-    /// Adds code that handles events of a type, with the transaction open.
+    /// Adds code that handles events of a type, with the transaction of an SQLite database open.
     #[must_use]
-    pub fn on(mut self, event_type: &str, handler: impl Handler + 'static) -> Self {
-        self.handlers = self.handlers.on(event_type, handler);
+    pub fn on(mut self, event_type: &str, handler: impl sqlite::Handler + 'static) -> Self {
+        self.handlers.sqlite = self.handlers.sqlite.on(event_type, handler);
+        self
+    }
+
+    /// Adds code that handles events of a type, with the transaction of a PostgreSQL database open.
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn on_postgres(
+        mut self,
+        event_type: &str,
+        handler: impl postgres::Handler + 'static,
+    ) -> Self {
+        self.handlers.postgres = self.handlers.postgres.on(event_type, handler);
+        self
+    }
+
+    /// Adds code that handles events of a type, with the transaction of a MariaDB or MySQL database
+    /// open.
+    #[cfg(feature = "mysql")]
+    #[must_use]
+    pub fn on_mysql(mut self, event_type: &str, handler: impl mysql::Handler + 'static) -> Self {
+        self.handlers.mysql = self.handlers.mysql.on(event_type, handler);
+        self
+    }
+
+    /// Sets how many connections to a server each of relay and consumer may have. 8 by default; a file
+    /// knows none.
+    #[must_use]
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = Some(connections);
         self
     }
 
@@ -208,33 +245,74 @@ impl App {
         &self.mappings
     }
 
-    /// Its database.
+    /// Its database. Nothing is opened until it is needed.
     pub fn database(&self) -> Arc<dyn Database> {
-        Arc::new(sqlite::Database::new(sqlite::Options {
-            application: self.name.clone(),
-            sqlite: self.sqlite(),
-            prefix: self.prefix.clone(),
-            handlers: self.handlers.clone(),
-        }))
-    }
-
-    fn sqlite(&self) -> millstream_sqlite::Options {
         match &self.database {
-            config::Database::Sqlite(path) => millstream_sqlite::Options::file(path),
-            config::Database::Memory => millstream_sqlite::Options::memory(),
+            config::Database::Sqlite(path) => self.sqlite(millstream_sqlite::Options::file(path)),
+            config::Database::Memory => self.sqlite(millstream_sqlite::Options::memory()),
+            #[cfg(feature = "postgres")]
+            config::Database::Postgres(server) => {
+                Arc::new(postgres::Database::new(self.postgres(server)))
+            }
+            #[cfg(feature = "mysql")]
+            config::Database::MySql(server) => Arc::new(mysql::Database::new(self.mysql(server))),
         }
     }
 
-    /// Makes our tables in its database, or brings them up to date. Makes the file where it is
-    /// missing. Safe to repeat, and to interrupt.
+    fn sqlite(&self, options: millstream_sqlite::Options) -> Arc<dyn Database> {
+        Arc::new(sqlite::Database::new(sqlite::Options {
+            application: self.name.clone(),
+            sqlite: options,
+            prefix: self.prefix.clone(),
+            handlers: self.handlers.sqlite.clone(),
+        }))
+    }
+
+    #[cfg(feature = "postgres")]
+    fn postgres(&self, server: &postgres::Server) -> postgres::Options {
+        let defaults = postgres::Options::new(self.name.clone(), server.clone());
+        postgres::Options {
+            prefix: self.prefix.clone(),
+            handlers: self.handlers.postgres.clone(),
+            connections_max: self.connections.unwrap_or(defaults.connections_max),
+            ..defaults
+        }
+    }
+
+    #[cfg(feature = "mysql")]
+    fn mysql(&self, server: &mysql::Server) -> mysql::Options {
+        let defaults = mysql::Options::new(self.name.clone(), server.clone());
+        mysql::Options {
+            prefix: self.prefix.clone(),
+            handlers: self.handlers.mysql.clone(),
+            connections_max: self.connections.unwrap_or(defaults.connections_max),
+            ..defaults
+        }
+    }
+
+    /// Makes our tables in its database, or brings them up to date. Makes an SQLite file where it is
+    /// missing; a database on a server must be there. Safe to repeat, and to interrupt.
     ///
     /// # Errors
     ///
     /// [`Misconfigured`](ErrorKind::Misconfigured) when the database belongs to another application.
     pub async fn migrate(&self) -> Result<Migration, Error> {
-        let (name, prefix) = (self.name.clone(), self.prefix.clone());
         let stream = self.publishes.first().map(|stream| stream.name.clone());
-        self.blocking(true, move |db| migrate(db, &name, &prefix, stream.as_ref()))
+        let sqlite = match &self.database {
+            config::Database::Sqlite(path) => millstream_sqlite::Options::file(path),
+            config::Database::Memory => millstream_sqlite::Options::memory(),
+            #[cfg(feature = "postgres")]
+            config::Database::Postgres(server) => {
+                return postgres::migrate(&self.postgres(server), stream.as_ref()).await;
+            }
+            #[cfg(feature = "mysql")]
+            config::Database::MySql(server) => {
+                return mysql::migrate(&self.mysql(server), stream.as_ref()).await;
+            }
+        };
+        let (name, prefix) = (self.name.clone(), self.prefix.clone());
+        millstream_sqlite::Connection::start(sqlite.create(true))
+            .call(move |db| sqlite::migrate(db, &name, &prefix, stream.as_ref()))
             .await
     }
 
@@ -244,34 +322,39 @@ impl App {
     ///
     /// As [`migrate`](Self::migrate).
     pub async fn pending_migrations(&self) -> Result<Vec<String>, Error> {
+        let sqlite = match &self.database {
+            config::Database::Sqlite(path) => millstream_sqlite::Options::file(path),
+            config::Database::Memory => millstream_sqlite::Options::memory(),
+            #[cfg(feature = "postgres")]
+            config::Database::Postgres(server) => {
+                return postgres::pending(&self.postgres(server)).await;
+            }
+            #[cfg(feature = "mysql")]
+            config::Database::MySql(server) => return mysql::pending(&self.mysql(server)).await,
+        };
         let prefix = self.prefix.clone();
-        match self
-            .blocking(false, {
-                let prefix = prefix.clone();
-                move |db| pending(db, &prefix)
-            })
+        let connection = millstream_sqlite::Connection::start(sqlite.create(false));
+        match connection
+            .call(move |db| sqlite::pending(db, &prefix))
             .await
         {
             // No file yet: everything is pending.
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                pending(&millstream_sqlite::Options::memory().open()?, &prefix)
+                let empty = millstream_sqlite::Options::memory().open()?;
+                sqlite::pending(&empty, &self.prefix)
             }
             result => result,
         }
     }
 
-    async fn blocking<T: Send + 'static>(
-        &self,
-        create: bool,
-        job: impl FnOnce(&mut rusqlite::Connection) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        millstream_sqlite::Connection::start(self.sqlite().create(create))
-            .call(job)
-            .await
-    }
-
     /// The part that applies what arrives.
-    pub fn consumer(&self, transport: &Transport) -> Consumer {
+    ///
+    /// # Errors
+    ///
+    /// [`Misconfigured`](ErrorKind::Misconfigured) when there is a handler for another kind of database,
+    /// and none for this one.
+    pub fn consumer(&self, transport: &Transport) -> Result<Consumer, Error> {
+        self.handlers.check(&self.database)?;
         let defaults = consumer::Options::new(self.name.clone());
         let options = consumer::Options {
             subscribes: self.subscribes.clone(),
@@ -288,12 +371,12 @@ impl App {
             from_oldest: self.from_oldest,
             ..defaults
         };
-        Consumer::new(
+        Ok(Consumer::new(
             self.database(),
             transport.clone(),
             Arc::new(SystemClock),
             options,
-        )
+        ))
     }
 
     /// The part that sends its outbox.

@@ -6,7 +6,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | publish in your own transaction | [`sqlite::publish`] |
+//! | publish in your own transaction | [`sqlite::publish`]; `postgres::publish` and `mysql::publish`, with the features of these names |
 //! | keep tables by mappings, or by code | [`App`] |
 //! | read the same TOML file as the command line does | [`Config`] |
 //! | put the parts together yourself | [`engine`], [`core`], [`sqlite`] |
@@ -27,7 +27,7 @@
 //!         Ok(())
 //!     });
 //! billing.migrate().await?;
-//! billing.consumer(&transport).run(CancellationToken::new()).await?;
+//! billing.consumer(&transport)?.run(CancellationToken::new()).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -36,6 +36,11 @@ mod app;
 pub mod config;
 mod connect;
 mod database;
+mod handlers;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod sqlite;
@@ -54,4 +59,5 @@ pub use millstream_core::event::{Event, Json, Targets};
 pub use millstream_core::mapping::{Spec, ValueSpec};
 pub use millstream_core::outbox::NewEvent;
 pub use millstream_engine::Transport;
+pub use millstream_sql::Migration;
 pub use tokio_util::sync::CancellationToken;

@@ -2,7 +2,7 @@
 
 pub use millstream_sql::identifier::Prefix;
 pub use millstream_sql::sqlite::{
-    Database, Handler, Handlers, Migration, Options, migrate, pending, publish as publish_to,
+    Database, Handler, Handlers, Options, migrate, pending, publish as publish_to,
 };
 
 use millstream_core::error::Error;

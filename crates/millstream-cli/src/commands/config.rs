@@ -25,7 +25,7 @@ async fn check(global: &Global, offline: bool) -> anyhow::Result<Code> {
         for app in config.apps.values() {
             let failed = || format!("{}: {}", app.name(), app.location());
             app.database().identity().await.with_context(failed)?;
-            let consumer = app.consumer(&transport);
+            let consumer = app.consumer(&transport)?;
             consumer
                 .check()
                 .await

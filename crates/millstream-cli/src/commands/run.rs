@@ -107,9 +107,10 @@ fn consume(
     transport: &Transport,
     stop: &CancellationToken,
 ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
-    let (consumer, stop, config) = (app.consumer(transport), stop.clone(), config.clone());
+    let consumer = app.consumer(transport);
+    let (stop, config) = (stop.clone(), config.clone());
     async move {
-        consumer
+        consumer?
             .run(stop)
             .await
             .map_err(|error| explain(&config, app.name(), error))

@@ -11,4 +11,6 @@ mod plain;
 #[cfg(feature = "redis")]
 mod redis;
 mod refusals;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod servers;
 mod terminal;

@@ -26,7 +26,7 @@ pub(super) async fn run(site: &Site, application: &str, seed: u64) -> anyhow::Re
         log: log.clone(),
         queue,
     };
-    let consumer = app.consumer(&transport);
+    let consumer = app.consumer(&transport)?;
     let handle = consumer.handle();
     let pulse = || Pulse {
         done: handle.status().counts.total(),

@@ -34,7 +34,7 @@ pub(crate) fn drain(args: Drain) -> anyhow::Result<String> {
 async fn settle(args: &Drain) -> anyhow::Result<()> {
     let site = Site::at(&args.dir);
     let transport = site.connect().await?;
-    let consumer = site.app("hr")?.consumer(&transport);
+    let consumer = site.app("hr")?.consumer(&transport)?;
     let handle = consumer.handle();
     let stop = CancellationToken::new();
     let mut running = tokio::spawn(consumer.run(stop.clone()));

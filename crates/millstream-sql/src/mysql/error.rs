@@ -4,6 +4,8 @@ use mysql_async::{DriverError, ServerError};
 
 use millstream_core::error::{Error, ErrorKind};
 
+use crate::encryption::{NOT_OFFERED, advice};
+
 /// The number of an error that says that another row has this unique value.
 pub(super) const DUPLICATE_ENTRY: u16 = 1062;
 
@@ -39,7 +41,17 @@ pub fn from_mysql(error: mysql_async::Error, doing: impl Into<String>) -> Error 
         mysql_async::Error::Url(error) => {
             Error::with_source(ErrorKind::Misconfigured, doing, error)
         }
-        error => Error::with_source(ErrorKind::Unavailable, doing, error),
+        mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            Error::new(ErrorKind::Misconfigured, format!("{doing}: {NOT_OFFERED}"))
+        }
+        error => match advice(&error) {
+            Some(advice) => Error::with_source(
+                ErrorKind::Misconfigured,
+                format!("{doing}: {advice}"),
+                error,
+            ),
+            None => Error::with_source(ErrorKind::Unavailable, doing, error),
+        },
     }
 }
 

@@ -1,18 +1,17 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction,
 };
 use tokio_postgres::NoTls;
-use tokio_postgres::config::SslMode;
 
 use millstream_core::error::Error;
 
 use crate::postgres::bound::Bounds;
 use crate::postgres::error::{from_pool, from_postgres};
-use crate::postgres::options::Options;
+use crate::postgres::options::{Options, session};
 use crate::postgres::tables::Types;
 use crate::postgres::tls;
 
@@ -26,53 +25,35 @@ const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Database {
     pub(super) options: Arc<Options>,
-    pool: Pool,
+    /// Made for the first connection, since it reads the file of authorities.
+    pool: Arc<OnceLock<Pool>>,
     types: Arc<Mutex<HashMap<Arc<str>, Arc<Types>>>>,
     pub(super) bounds: Arc<Bounds>,
 }
 
 impl Database {
-    /// Prepares to use the database. No connection is made until one is needed, and none more often
-    /// than [`Options::connections_max`].
-    ///
-    /// # Errors
-    ///
-    /// [`Misconfigured`](millstream_core::error::ErrorKind::Misconfigured) when the authorities to
-    /// believe cannot be read.
-    pub fn new(options: Options) -> Result<Self, Error> {
-        let config = ManagerConfig {
-            // A connection that is gone is noticed by itself, mostly; otherwise by its first statement.
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let server = options.server.clone();
-        let manager = match server.get_ssl_mode() {
-            SslMode::Disable => Manager::from_config(server, NoTls, config),
-            _ => {
-                let connector = tls::connector(options.authorities.as_deref())?;
-                Manager::from_config(server, connector, config)
-            }
-        };
-        let pool = Pool::builder(manager)
-            .max_size(options.connections_max.max(1))
-            .wait_timeout(Some(CONNECTION_WAIT_MAX))
-            .create_timeout(Some(CONNECTION_WAIT_MAX))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .expect("a runtime is named");
-        Ok(Self {
+    /// Prepares to use the database. Nothing is opened until it is needed.
+    pub fn new(options: Options) -> Self {
+        Self {
             options: Arc::new(options),
-            pool,
+            pool: Arc::default(),
             types: Arc::default(),
             bounds: Arc::default(),
-        })
+        }
     }
 
     /// A connection, for as long as it is held.
     pub(super) async fn connection(&self, doing: &'static str) -> Result<Object, Error> {
-        self.pool
-            .get()
+        let pool = match self.pool.get() {
+            Some(pool) => pool,
+            None => {
+                let pool = pool(&self.options)?;
+                self.pool.get_or_init(|| pool)
+            }
+        };
+        pool.get()
             .await
-            .map_err(|error| from_pool(&error, doing))
+            .map_err(|error| from_pool(&error, doing, &self.options.server))
     }
 
     /// A statement with our prefix.
@@ -103,6 +84,28 @@ impl Database {
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
     }
+}
+
+/// Connections, none of which is made until it is needed.
+fn pool(options: &Options) -> Result<Pool, Error> {
+    let config = ManagerConfig {
+        // A connection that is gone is noticed by itself, mostly; otherwise by its first statement.
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let server = session(options.server.config.clone());
+    let manager = if options.server.is_encrypted() {
+        let connector = tls::connector(options.server.authorities.as_deref())?;
+        Manager::from_config(server, connector, config)
+    } else {
+        Manager::from_config(server, NoTls, config)
+    };
+    Ok(Pool::builder(manager)
+        .max_size(options.connections_max.max(1))
+        .wait_timeout(Some(CONNECTION_WAIT_MAX))
+        .create_timeout(Some(CONNECTION_WAIT_MAX))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .expect("a runtime is named"))
 }
 
 /// A PostgreSQL error with what was being done, for `map_err`.

@@ -2,10 +2,13 @@
 
 use std::error::Error as _;
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::error::{DbError, SqlState};
 
 use millstream_core::error::{Error, ErrorKind};
+
+use crate::encryption::{NOT_OFFERED, advice};
+use crate::postgres::server::Server;
 
 /// Wraps a library error with its kind; `context` says what was being done.
 ///
@@ -14,16 +17,31 @@ use millstream_core::error::{Error, ErrorKind};
 pub fn from_postgres(error: &tokio_postgres::Error, context: impl Into<String>) -> Error {
     let text = match error.as_db_error() {
         Some(error) => describe(error),
-        None => explain(error),
+        None => match encryption(error) {
+            Some(advice) => format!("{} ({advice})", explain(error)),
+            None => explain(error),
+        },
     };
     Error::with_source(kind(error), context, text)
 }
 
 /// The same for the pool that connections come from.
-pub(super) fn from_pool(error: &PoolError, context: &str) -> Error {
+pub(super) fn from_pool(error: &PoolError, doing: &str, server: &Server) -> Error {
     match error {
-        PoolError::Backend(error) => from_postgres(error, context),
-        error => Error::with_source(ErrorKind::Unavailable, context, error.to_string()),
+        PoolError::Backend(error) => from_postgres(error, format!("{doing}: connect to {server}")),
+        PoolError::Timeout(TimeoutType::Wait) => Error::new(
+            ErrorKind::Unavailable,
+            format!("{doing}: all connections to {server} are in use"),
+        ),
+        PoolError::Timeout(_) => Error::new(
+            ErrorKind::Unavailable,
+            format!("{doing}: connect to {server}: no answer"),
+        ),
+        error => Error::with_source(
+            ErrorKind::Unavailable,
+            format!("{doing}: connect to {server}"),
+            error.to_string(),
+        ),
     }
 }
 
@@ -32,7 +50,7 @@ pub(super) fn from_pool(error: &PoolError, context: &str) -> Error {
 pub fn kind(error: &tokio_postgres::Error) -> ErrorKind {
     match error.code() {
         Some(state) => kind_of(state),
-        None if is_tls(error) => ErrorKind::Misconfigured,
+        None if encryption(error).is_some() => ErrorKind::Misconfigured,
         None => match error.to_string() {
             text if text.starts_with("invalid configuration") => ErrorKind::Misconfigured,
             text if text.starts_with("error serializing") => ErrorKind::Invalid,
@@ -90,6 +108,15 @@ pub(super) fn describe(error: &DbError) -> String {
     format!("{text} (SQLSTATE {code})")
 }
 
+/// What to do, if the error is about encryption.
+fn encryption(error: &tokio_postgres::Error) -> Option<&'static str> {
+    let text = || explain(error);
+    if error.as_db_error().is_none() && text().contains("server does not support TLS") {
+        return Some(NOT_OFFERED);
+    }
+    advice(error)
+}
+
 fn unquoted(message: &str) -> String {
     let parts: Vec<&str> = message.split('"').collect();
     match &parts[..] {
@@ -112,22 +139,6 @@ fn explain(error: &tokio_postgres::Error) -> String {
         source = error.source();
     }
     text
-}
-
-fn is_tls(error: &tokio_postgres::Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = error.source();
-    while let Some(error) = next {
-        if error.is::<rustls::Error>() {
-            return true;
-        }
-        // An error within an I/O error is not its source, as its own source would be.
-        let within = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .map(|within| within as &(dyn std::error::Error + 'static));
-        next = within.or_else(|| error.source());
-    }
-    false
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use millstream_core::name::{AppName, StreamName};
 
 use crate::identifier::{Prefix, Quoted};
 use crate::migration::Migration;
-use crate::postgres::database::while_doing;
+use crate::postgres::database::{Database, while_doing};
+use crate::postgres::options::Options;
 
 /// The version of our tables that this library reads and writes.
 pub const TABLES_VERSION: u32 = 1;
@@ -15,6 +16,8 @@ const SCRIPTS: [&str; TABLES_VERSION as usize] = [include_str!("schema.sql")];
 
 /// Whoever holds this advisory lock migrates a database; others wait.
 const LOCK: i64 = 0x6d69_6c6c_7374_726d;
+
+const DOING: &str = "migrate";
 
 /// Makes our tables, or brings them up to date, and gives the database its identity.
 ///
@@ -26,22 +29,21 @@ const LOCK: i64 = 0x6d69_6c6c_7374_726d;
 ///
 /// [`Misconfigured`](ErrorKind::Misconfigured) when the database belongs to another application, its
 /// tables are newer than this library, or a right is missing.
-pub async fn migrate(
-    db: &mut Client,
-    application: &AppName,
-    prefix: &Prefix,
-    stream: Option<&StreamName>,
-) -> Result<Migration, Error> {
-    let failed = while_doing("migrate");
-    let tx = db.transaction().await.map_err(failed)?;
+pub async fn migrate(options: &Options, stream: Option<&StreamName>) -> Result<Migration, Error> {
+    let failed = while_doing(DOING);
+    let (application, prefix) = (&options.application, &options.prefix);
+    let database = Database::new(options.clone());
+    let mut connection = database.connection(DOING).await?;
+    let transaction = connection.transaction().await.map_err(failed)?;
+    let tx: &tokio_postgres::Transaction<'_> = &transaction;
     tx.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
         .await
         .map_err(failed)?;
-    let from = version(&tx, prefix).await?;
+    let from = version(tx, prefix).await?;
     if from > 0 {
-        check_owner(&tx, prefix, application).await?;
+        check_owner(tx, prefix, application).await?;
     }
-    let schema = schema(&tx).await?;
+    let schema = schema(tx).await?;
     for script in &SCRIPTS[from as usize..] {
         tx.batch_execute(&script_of(script, prefix, &schema))
             .await
@@ -64,7 +66,7 @@ pub async fn migrate(
     for (name, value) in lines {
         tx.execute(&set, &[&name, &value]).await.map_err(failed)?;
     }
-    tx.commit().await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
     Ok(Migration {
         from,
         to: TABLES_VERSION,
@@ -76,7 +78,11 @@ pub async fn migrate(
 /// # Errors
 ///
 /// As [`migrate`].
-pub async fn pending(db: &Client, prefix: &Prefix) -> Result<Vec<String>, Error> {
+pub async fn pending(options: &Options) -> Result<Vec<String>, Error> {
+    let prefix = &options.prefix;
+    let database = Database::new(options.clone());
+    let connection = database.connection(DOING).await?;
+    let db: &Client = &connection;
     let from = version(db, prefix).await?;
     let schema = schema(db).await?;
     Ok(SCRIPTS[from as usize..]

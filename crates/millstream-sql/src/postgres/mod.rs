@@ -20,6 +20,7 @@ mod options;
 mod outbox;
 mod prune;
 mod publish;
+mod server;
 mod settling;
 mod store;
 mod subscribers;
@@ -27,9 +28,9 @@ mod tables;
 mod tls;
 mod write;
 
-pub use crate::migration::Migration;
 pub use database::Database;
 pub use handler::{Handler, Handlers};
 pub use migrate::{TABLES_VERSION, migrate, pending};
 pub use options::Options;
 pub use publish::publish;
+pub use server::Server;

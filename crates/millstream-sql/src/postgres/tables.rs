@@ -20,19 +20,28 @@ pub(super) fn relation(name: &str) -> String {
     }
 }
 
-/// The types of a table's columns, as a cast names them.
+/// The types of a table's columns.
 #[derive(Debug)]
 pub(super) struct Types {
     table: Arc<str>,
-    by_column: HashMap<String, String>,
+    by_column: HashMap<String, Type>,
+}
+
+#[derive(Debug)]
+struct Type {
+    /// As a cast names it: without what was declared of its length, since a cast to `varchar(3)` cuts,
+    /// where an assignment refuses.
+    cast: String,
+    /// As it was declared.
+    declared: String,
 }
 
 impl Types {
     pub(super) async fn read(db: &impl GenericClient, table: &Arc<str>) -> Result<Self, Error> {
-        // Without what was declared of its length: a cast to `varchar(3)` cuts, an assignment refuses.
         let rows = db
             .query(
-                "SELECT attname::text, format_type(atttypid, -1) FROM pg_attribute
+                "SELECT attname::text, format_type(atttypid, -1), format_type(atttypid, atttypmod)
+                 FROM pg_attribute
                  WHERE attrelid = to_regclass($1::text) AND attnum > 0 AND NOT attisdropped",
                 &[&relation(table)],
             )
@@ -44,22 +53,41 @@ impl Types {
         }
         Ok(Self {
             table: table.clone(),
-            by_column: rows.iter().map(|row| (row.get(0), row.get(1))).collect(),
+            by_column: rows
+                .iter()
+                .map(|row| {
+                    let (cast, declared) = (row.get(1), row.get(2));
+                    (row.get(0), Type { cast, declared })
+                })
+                .collect(),
         })
     }
 
     #[cfg(test)]
     pub(super) fn fixed(columns: &[(&str, &str)]) -> Self {
-        let own = |&(column, kind): &(&str, &str)| (column.to_owned(), kind.to_owned());
+        let own = |&(column, kind): &(&str, &str)| {
+            let (cast, declared) = (kind.to_owned(), kind.to_owned());
+            (column.to_owned(), Type { cast, declared })
+        };
         Self {
             table: "employees".into(),
             by_column: columns.iter().map(own).collect(),
         }
     }
 
+    /// What a text is cast to.
     pub(super) fn of(&self, column: &str) -> Result<&str, Error> {
+        Ok(&self.find(column)?.cast)
+    }
+
+    /// What the column was declared as, with its length.
+    pub(super) fn declared(&self, column: &str) -> Result<&str, Error> {
+        Ok(&self.find(column)?.declared)
+    }
+
+    fn find(&self, column: &str) -> Result<&Type, Error> {
         match self.by_column.get(column) {
-            Some(kind) => Ok(kind),
+            Some(found) => Ok(found),
             None => Err(Error::new(
                 ErrorKind::Misconfigured,
                 format!("table {} has no column {column}", self.table),

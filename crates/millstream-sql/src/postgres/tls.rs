@@ -35,7 +35,7 @@ pub(super) fn connector(file: Option<&Path>) -> Result<MakeRustlsConnect, Error>
     }
     if authorities.is_empty() {
         return Err(misconfigured(
-            "no certificate authority is known (name one by ?sslrootcert=FILE)".into(),
+            "no certificate authority is known: name a file of them as ca".into(),
         ));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

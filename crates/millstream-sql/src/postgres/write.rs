@@ -79,16 +79,28 @@ pub(super) async fn misfitting(
             tx.batch_execute("SAVEPOINT millstream_value")
                 .await
                 .map_err(failed)?;
-            let sql = format!("SELECT $1::text::{kind} IS NULL");
-            let error = tx.query_one(&sql, &[&text]).await.err();
+            let declared = types.declared(column)?;
+            let sql = format!(
+                "SELECT rtrim($1::text::{kind}::text) <> rtrim($1::text::{kind}::{declared}::text)"
+            );
+            let cut = tx.query_one(&sql, &[&text]).await;
             tx.batch_execute("ROLLBACK TO millstream_value; RELEASE millstream_value")
                 .await
                 .map_err(failed)?;
-            let Some(error) = error.filter(is_about_value) else {
-                continue;
+            let wrong = match cut {
+                // Whatever else is declared of a type rounds.
+                Ok(row)
+                    if kind.starts_with("character")
+                        && row.get::<_, Option<bool>>(0) == Some(true) =>
+                {
+                    "the text is too long".into()
+                }
+                Err(error) if is_about_value(&error) => {
+                    error.as_db_error().map(describe).unwrap_or_default()
+                }
+                _ => continue,
             };
-            let wrong = error.as_db_error().map(describe).unwrap_or_default();
-            return Ok(Some(misfit(shape, column, kind, &wrong)));
+            return Ok(Some(misfit(shape, column, declared, &wrong)));
         }
     }
     Ok(None)

@@ -60,7 +60,8 @@ impl Handlers {
         self.0.get(event_type).map(AsRef::as_ref)
     }
 
-    pub(super) fn types(&self) -> Vec<String> {
+    /// The event types that have one.
+    pub fn types(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
     }
 }

@@ -22,7 +22,6 @@ mod tables;
 mod write;
 mod yielding;
 
-pub use crate::migration::Migration;
 pub use database::{Database, Options};
 pub use handler::{Handler, Handlers};
 pub use migrate::{TABLES_VERSION, migrate, pending};

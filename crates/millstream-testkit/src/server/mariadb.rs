@@ -14,6 +14,7 @@ use super::flavour::on_path;
 use super::folder::Folder;
 use super::port::Port;
 use super::process::Process;
+use super::tls::Identity;
 use super::wait::Wait;
 
 /// How often another port is tried when somebody took the one that was free.
@@ -54,6 +55,7 @@ pub struct MariaDb {
 pub struct MariaDbBuilder {
     durable: bool,
     settings: Vec<String>,
+    tls: Option<Identity>,
 }
 
 impl MariaDbBuilder {
@@ -69,6 +71,13 @@ impl MariaDbBuilder {
     #[must_use]
     pub fn setting(mut self, setting: &str) -> Self {
         self.settings.push(format!("--{setting}"));
+        self
+    }
+
+    /// Has it take encrypted connections too.
+    #[must_use]
+    pub fn tls(mut self, identity: Identity) -> Self {
+        self.tls = Some(identity);
         self
     }
 
@@ -104,14 +113,17 @@ impl MariaDbBuilder {
              GRANT ALL ON *.* TO {USER}@'%' WITH GRANT OPTION;\n"
         );
         fs::write(folder.join(ACCOUNTS), accounts)?;
+        let mut arguments = self.arguments(&folder, &port);
+        if let Some(identity) = &self.tls {
+            let (certificate, key) = identity.copy_into(folder.path())?;
+            for (name, file) in [("ssl-cert", certificate), ("ssl-key", key)] {
+                arguments.push(format!("--{name}={}", file.display()).into());
+            }
+        }
         if let Some(account) = account {
             account.own(folder.path())?;
         }
-        let process = Process::new(
-            binary,
-            self.arguments(&folder, &port),
-            folder.join("server.log"),
-        );
+        let process = Process::new(binary, arguments, folder.join("server.log"));
         Ok(MariaDb {
             process: process.with_account(account),
             port,

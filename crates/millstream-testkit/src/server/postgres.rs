@@ -17,6 +17,7 @@ use super::flavour::on_path;
 use super::folder::Folder;
 use super::port::Port;
 use super::process::{Process, parent};
+use super::tls::Identity;
 use super::wait::Wait;
 
 /// Where Debian puts the programs of each version.
@@ -24,6 +25,11 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// The owner of everything in it, who needs no password.
 const USER: &str = "postgres";
+
+/// Everybody else has a password.
+const ACCESS: &str = "host all postgres 127.0.0.1/32 trust\n\
+                      host replication postgres 127.0.0.1/32 trust\n\
+                      host all all 127.0.0.1/32 scram-sha-256\n";
 
 /// The folder of the data within that of the server.
 const DATA: &str = "data";
@@ -36,6 +42,7 @@ const PORTS_MAX: usize = 5;
 pub struct PostgresBuilder {
     durable: bool,
     settings: Vec<String>,
+    tls: Option<Identity>,
 }
 
 /// One PostgreSQL, on a port and in a folder of its own. Its database is `postgres`.
@@ -59,6 +66,13 @@ impl PostgresBuilder {
     #[must_use]
     pub fn setting(mut self, setting: &str) -> Self {
         self.settings.push(setting.into());
+        self
+    }
+
+    /// Has it take encrypted connections too.
+    #[must_use]
+    pub fn tls(mut self, identity: Identity) -> Self {
+        self.tls = Some(identity);
         self
     }
 
@@ -86,14 +100,22 @@ impl PostgresBuilder {
         let data = folder.join(DATA);
         run(Command::new("cp").arg("-R").args([&template()?, &data]))?;
         fs::set_permissions(&data, fs::Permissions::from_mode(0o700))?;
+        fs::write(data.join("pg_hba.conf"), ACCESS)?;
+        let mut arguments = self.arguments(&data, &port);
+        if let Some(identity) = &self.tls {
+            let (certificate, key) = identity.copy_into(&data)?;
+            for setting in [
+                "ssl=on".to_owned(),
+                format!("ssl_cert_file={}", certificate.display()),
+                format!("ssl_key_file={}", key.display()),
+            ] {
+                arguments.extend(["-c".into(), setting.into()]);
+            }
+        }
         if let Some(account) = account {
             account.own(folder.path())?;
         }
-        let process = Process::new(
-            binary("postgres")?,
-            self.arguments(&data, &port),
-            folder.join("server.log"),
-        );
+        let process = Process::new(binary("postgres")?, arguments, folder.join("server.log"));
         Ok(Postgres {
             process: process.with_account(account),
             port,

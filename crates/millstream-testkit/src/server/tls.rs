@@ -1,5 +1,6 @@
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
@@ -153,5 +154,19 @@ impl Identity {
     /// The authority that clients and servers trust, whoever has signed this one.
     pub(crate) fn authority(&self) -> PathBuf {
         self.certificates.authority()
+    }
+
+    /// Copies both into a folder, for a server that wants to own its key, and says where they are.
+    pub(crate) fn copy_into(&self, folder: &Path) -> Result<(PathBuf, PathBuf)> {
+        let copy = |from: PathBuf, name: &str| -> Result<PathBuf> {
+            let to = folder.join(name);
+            fs::copy(from, &to)?;
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600))?;
+            Ok(to)
+        };
+        Ok((
+            copy(self.certificate(), "server.pem")?,
+            copy(self.key(), "server.key")?,
+        ))
     }
 }

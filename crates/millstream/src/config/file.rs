@@ -49,6 +49,11 @@ pub(super) struct Stream {
 #[serde(deny_unknown_fields)]
 pub(super) struct App {
     pub(super) database: Spanned<String>,
+    pub(super) username: Option<Spanned<String>>,
+    pub(super) password: Option<Spanned<Secret>>,
+    pub(super) password_file: Option<Spanned<String>>,
+    pub(super) ca: Option<Spanned<String>>,
+    pub(super) connections: Option<Spanned<usize>>,
     #[serde(default)]
     pub(super) publishes: Vec<Spanned<String>>,
     #[serde(default)]

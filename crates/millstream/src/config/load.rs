@@ -8,7 +8,6 @@ use millstream_core::mapping::Problem;
 use millstream_core::name::{AppName, StreamName};
 use millstream_engine::relay::StreamOptions;
 use millstream_sql::identifier::Prefix;
-use millstream_sql::sqlite::Handlers;
 
 use crate::app::{App, SHARDS_DEFAULT};
 use crate::config::check::Checker;
@@ -16,9 +15,11 @@ use crate::config::database::Database;
 use crate::config::error::{Error, Finding};
 use crate::config::file::{self, File};
 use crate::config::mapping::{self, Places};
+use crate::config::place;
 use crate::config::reach;
 use crate::config::streams;
 use crate::config::transport::Transport;
+use crate::handlers::Handlers;
 
 /// Events of one transaction, at most: more only hold locks for longer.
 const BATCH_MAX: usize = 10_000;
@@ -110,27 +111,19 @@ impl Config {
             let Some(name) = checker.take(name.span(), AppName::new(name.get_ref())) else {
                 continue;
             };
-            let Some(address) = checker.expand(
-                app.database.span(),
-                app.database.get_ref(),
-                "sqlite:data/app.db",
-            ) else {
-                continue;
-            };
-            let database = checker.address(app.database.span(), Database::parse(&address));
-            let Some(database) = database.map(|database| database.relative_to(&folder)) else {
+            let Some((database, connections)) = place::read(&app, &folder, checker) else {
                 continue;
             };
             if let Some(other) = self
                 .apps
                 .values()
-                .find(|other| *other.location() == database)
+                .find(|other| other.location().is_same(&database))
             {
                 let message = format!("{name} and {} share one database", other.name());
                 let help = "give each application a database of its own".to_owned();
                 checker.find(app.database.span(), message, Some(help));
             }
-            self.read_app(&name, app, database, checker);
+            self.read_app(&name, app, database, connections, checker);
         }
         if self.apps.is_empty() && checker.findings.is_empty() {
             let help = "add a section [apps.NAME] with database = \"sqlite:FILE\"".to_owned();
@@ -143,6 +136,7 @@ impl Config {
         name: &AppName,
         file: file::App,
         database: Database,
+        connections: Option<usize>,
         checker: &mut Checker<'_>,
     ) {
         let mut streams = |names: Vec<Spanned<String>>| -> Vec<StreamName> {
@@ -185,6 +179,7 @@ impl Config {
             App {
                 name: name.clone(),
                 database,
+                connections,
                 prefix: prefix.unwrap_or_default(),
                 publishes,
                 subscribes,

@@ -9,7 +9,10 @@ mod database;
 mod error;
 mod file;
 mod load;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
+mod login;
 mod mapping;
+mod place;
 mod reach;
 #[cfg(feature = "redis")]
 mod redis;

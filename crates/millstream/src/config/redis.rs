@@ -1,21 +1,15 @@
 //! What stands beside the URL of a Redis: who we are there, and whom we believe.
 
-use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-
-use toml::Spanned;
+use std::path::Path;
 
 use millstream_transport::redis::Options;
 
 use crate::config::check::Checker;
 use crate::config::file;
+use crate::config::login::{self, expand, readable, secret};
 use crate::config::reach::keys;
-use crate::config::secret::Secret;
 use crate::config::transport::Transport;
-
-/// What stands in for a secret in advice.
-const SECRET: &str = "…";
 
 /// Puts what stands beside the URL into its place.
 pub(super) fn read(
@@ -26,16 +20,12 @@ pub(super) fn read(
     checker: &mut Checker<'_>,
 ) -> Option<Transport> {
     check_keys(url, &section, checker);
-    let file = section.password_file.as_ref();
-    let password = match (section.password, file) {
-        (Some(password), None) => secret(&password, checker),
-        (None, Some(file)) => secret_file(file, folder, checker),
-        (None, None) => None,
-        (Some(_), Some(file)) => {
-            checker.find(file.span(), "the password is given twice", None);
-            None
-        }
-    };
+    let password = login::password(
+        section.password.as_ref(),
+        section.password_file.as_ref(),
+        folder,
+        checker,
+    );
     if let Some(password) = password {
         options = options.password(password);
     }
@@ -139,41 +129,4 @@ fn check_keys(url: &str, section: &file::Transport, checker: &mut Checker<'_>) {
             );
         }
     }
-}
-
-fn expand(text: &Spanned<String>, checker: &mut Checker<'_>) -> Option<String> {
-    checker.expand(text.span(), text.get_ref(), SECRET)
-}
-
-fn secret(text: &Spanned<Secret>, checker: &mut Checker<'_>) -> Option<String> {
-    let secret = checker.expand(text.span(), text.get_ref().reveal(), SECRET)?;
-    not_empty(text.span(), secret, checker)
-}
-
-fn secret_file(text: &Spanned<String>, folder: &Path, checker: &mut Checker<'_>) -> Option<String> {
-    let path = readable(text, folder, checker)?;
-    // Only where it is no text, or went away meanwhile.
-    let secret = fs::read_to_string(&path)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()));
-    let secret = checker.take(text.span(), secret)?;
-    // Editors end the last line.
-    let secret = secret.trim_end_matches(['\n', '\r']).to_owned();
-    not_empty(text.span(), secret, checker)
-}
-
-fn not_empty(span: Range<usize>, secret: String, checker: &mut Checker<'_>) -> Option<String> {
-    if secret.is_empty() {
-        checker.find(span, "the password is empty", None);
-        return None;
-    }
-    Some(secret)
-}
-
-/// A file beside the configuration, if it can be read.
-fn readable(text: &Spanned<String>, folder: &Path, checker: &mut Checker<'_>) -> Option<PathBuf> {
-    let path = folder.join(text.get_ref());
-    let read =
-        fs::File::open(&path).map_err(|error| format!("cannot read {}: {error}", path.display()));
-    checker.take(text.span(), read)?;
-    Some(path)
 }

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Secret(String);
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
 impl Secret {
     pub(super) fn reveal(&self) -> &str {
         &self.0

@@ -5,6 +5,8 @@ mod failing;
 mod followers;
 mod forks;
 mod gaps;
+#[cfg(feature = "postgres")]
+mod kinds;
 mod outages;
 mod panicking;
 mod read_only;

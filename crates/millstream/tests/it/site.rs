@@ -322,7 +322,7 @@ pub(crate) struct Running<E> {
 }
 
 pub(crate) fn consume(app: &App, transport: &Transport) -> Running<consumer::Error> {
-    Running::of_consumer(app.consumer(transport))
+    Running::of_consumer(app.consumer(transport).unwrap())
 }
 
 pub(crate) fn relay(app: &App, transport: &Transport) -> Running<relay::Error> {

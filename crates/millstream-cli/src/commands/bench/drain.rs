@@ -33,7 +33,7 @@ pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured
         transport.log.announce(&descriptor).await?;
     }
 
-    let consumer = app.consumer(&transport);
+    let consumer = app.consumer(&transport)?;
     let handle = consumer.handle();
     let stop = CancellationToken::new();
     let running = tokio::spawn(consumer.run(stop.clone()));

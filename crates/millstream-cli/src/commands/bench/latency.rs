@@ -44,7 +44,7 @@ pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured
 
     let stop = CancellationToken::new();
     let relay = tokio::spawn(crm.relay(&transport).run(stop.clone()));
-    let consumer = hr.consumer(&transport);
+    let consumer = hr.consumer(&transport)?;
     let handle = consumer.handle();
     let consumer = tokio::spawn(consumer.run(stop.clone()));
 

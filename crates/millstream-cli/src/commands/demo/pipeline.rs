@@ -65,7 +65,7 @@ pub(super) async fn run(
         .values()
         .filter(|app| !app.subscribes().is_empty())
     {
-        let consumer = app.consumer(&transport);
+        let consumer = app.consumer(&transport)?;
         let bar = progress.bar(&format!("{} applied", app.name()), None);
         followers.push(Follower {
             app: app.clone(),

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use millstream_core::lease::Leases as _;
-use millstream_sql::mysql::{Database, Options, migrate};
+use millstream_sql::mysql::{Database, Options, Server, migrate};
 use millstream_testkit::app;
 use millstream_testkit::server::MariaDb;
 use mysql_async::Conn;
@@ -30,7 +30,7 @@ async fn a_server_that_does_not_flush_is_warned_of() {
     let server = MariaDb::builder().durable().start().await.unwrap();
     let mut conn = Conn::from_url(server.url("")).await.unwrap();
     conn.query_drop("CREATE DATABASE hr").await.unwrap();
-    let options = Options::url(app("hr"), &server.url("hr")).unwrap();
+    let options = Options::new(app("hr"), Server::url(&server.url("hr")).unwrap());
     for (flush, warned) in [(1, false), (2, true), (0, true)] {
         let set = format!("SET GLOBAL innodb_flush_log_at_trx_commit = {flush}");
         conn.query_drop(set).await.unwrap();

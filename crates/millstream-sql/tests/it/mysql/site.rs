@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use millstream_core::name::AppName;
 use millstream_sql::identifier::Prefix;
-use millstream_sql::mysql::{Database, Options, migrate};
+use millstream_sql::mysql::{Database, Options, Server as Address, migrate};
 use millstream_testkit::server::MariaDb;
 use millstream_testkit::{app, stream, suite};
 
@@ -112,7 +112,7 @@ impl Site {
 
     pub(crate) fn options_at(&self, address: SocketAddr, application: &AppName) -> Options {
         let url = self.server.url_at(address, &self.name);
-        let mut options = Options::url(application.clone(), &url).unwrap();
+        let mut options = Options::new(application.clone(), Address::url(&url).unwrap());
         options.prefix = self.prefix.clone();
         options.handlers = handlers();
         options

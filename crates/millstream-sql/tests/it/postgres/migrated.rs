@@ -1,7 +1,8 @@
 //! Making our tables.
 
+use millstream_sql::Migration;
 use millstream_sql::identifier::Prefix;
-use millstream_sql::postgres::{Migration, TABLES_VERSION, migrate, pending};
+use millstream_sql::postgres::{Server, TABLES_VERSION, migrate, pending};
 use millstream_testkit::app;
 use millstream_testkit::suite::Site as _;
 
@@ -13,10 +14,9 @@ async fn of_many_at_once_one_makes_the_tables() {
     let site = Site::bare().await;
     let mut running = Vec::new();
     for _ in 0..4 {
-        let mut db = site.open().await;
+        let options = site.options(&app("hr"), site.address());
         running.push(tokio::spawn(async move {
-            let migrated = migrate(&mut db, &app("hr"), &Prefix::default(), None).await;
-            migrated.unwrap().from
+            migrate(&options, None).await.unwrap().from
         }));
     }
     let mut found = Vec::new();
@@ -32,19 +32,23 @@ async fn of_many_at_once_one_makes_the_tables() {
 #[tokio::test]
 async fn a_schema_of_its_own_holds_the_tables() {
     let site = Site::bare().await;
-    let mut db = site.open().await;
-    let prefix = Prefix::new("sync_").unwrap();
-    db.batch_execute("CREATE SCHEMA \"own's\"; SET search_path = \"own's\"")
-        .await
-        .unwrap();
-    assert_eq!(pending(&db, &prefix).await.unwrap().len(), 1);
-    let first = migrate(&mut db, &app("hr"), &prefix, None).await.unwrap();
+    let db = site.open().await;
+    db.batch_execute("CREATE SCHEMA \"own's\"").await.unwrap();
+    let options = |name| {
+        let mut options = site.options(&app(name), site.address());
+        let url = format!("{}?options=-c%20search_path%3D%22own%27s%22", site.url());
+        options.server = Server::url(&url).unwrap();
+        options.prefix = Prefix::new("sync_").unwrap();
+        options
+    };
+    assert_eq!(pending(&options("hr")).await.unwrap().len(), 1);
+    let first = migrate(&options("hr"), None).await.unwrap();
     let to = TABLES_VERSION;
     assert_eq!(first, Migration { from: 0, to });
-    let again = migrate(&mut db, &app("hr"), &prefix, None).await.unwrap();
+    let again = migrate(&options("hr"), None).await.unwrap();
     assert_eq!(again, Migration { from: to, to });
-    assert!(pending(&db, &prefix).await.unwrap().is_empty());
-    let error = migrate(&mut db, &app("crm"), &prefix, None).await;
+    assert!(pending(&options("hr")).await.unwrap().is_empty());
+    let error = migrate(&options("crm"), None).await;
     assert_eq!(
         error.unwrap_err().to_string(),
         "the database belongs to application hr, not to crm"

@@ -18,7 +18,7 @@ async fn a_commit_that_got_through_unheard_is_found() {
     let table = "CREATE TABLE things (id text PRIMARY KEY, n integer)";
     site.execute(table).await.unwrap();
     let life = Life::begin(site.address(), u64::MAX).await;
-    let store = Database::new(site.options(&app("hr"), life.address())).unwrap();
+    let store = Database::new(site.options(&app("hr"), life.address()));
     let mut source = Source::shard(0);
     let mappings = vec![spec(
         "thing.set",

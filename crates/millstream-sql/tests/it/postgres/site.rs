@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use millstream_core::name::AppName;
 use millstream_sql::identifier::Prefix;
-use millstream_sql::postgres::{Database, Options, migrate};
+use millstream_sql::postgres::{Database, Options, Server as Address, migrate};
 use millstream_testkit::server::Postgres;
 use millstream_testkit::{app, stream, suite};
 use tokio_postgres::types::Type;
@@ -103,10 +103,14 @@ impl Site {
         connect(self.address(), &self.name).await
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres@{}/{}", self.address(), self.name)
+    }
+
     /// Options for a process that reaches the server there.
     pub(crate) fn options(&self, application: &AppName, address: SocketAddr) -> Options {
         let url = format!("postgres://postgres@{address}/{}", self.name);
-        let mut options = Options::url(application.clone(), &url).unwrap();
+        let mut options = Options::new(application.clone(), Address::url(&url).unwrap());
         options.prefix = self.prefix.clone();
         options.handlers = handlers();
         options
@@ -138,11 +142,9 @@ impl suite::Site for Site {
 
     async fn make(prefix: &str) -> Self {
         let site = Self::new(prefix).await;
-        let mut db = site.open().await;
         let first = stream("events");
-        migrate(&mut db, &app("hr"), &site.prefix, Some(&first))
-            .await
-            .unwrap();
+        let options = site.options(&app("hr"), site.address());
+        migrate(&options, Some(&first)).await.unwrap();
         site
     }
 
@@ -151,14 +153,14 @@ impl suite::Site for Site {
     }
 
     async fn connect_as(&self, application: &AppName) -> Database {
-        Database::new(self.options(application, self.address())).unwrap()
+        Database::new(self.options(application, self.address()))
     }
 
     async fn connect_mortal(&self, statements: u64) -> Database {
         let life = Life::begin(self.address(), statements).await;
         let options = self.options(&app("hr"), life.address());
         *self.life.lock().unwrap() = Some(life);
-        Database::new(options).unwrap()
+        Database::new(options)
     }
 
     async fn bury(&self, handle: Database) -> bool {

@@ -112,7 +112,11 @@ async fn a_value_that_does_not_fit_parks_its_event() {
             "! things.moment takes timestamp with time zone: ",
         ),
         ("key", "\"hunter2\"", "! things.key takes uuid: "),
-        ("short", "\"hunter2\"", "! write to things: value too long"),
+        (
+            "short",
+            "\"hunter2\"",
+            "! things.short takes character varying(3): the text is too long",
+        ),
         ("short", "\"a\\u0000\"", "! things.short"),
         (
             "jsonb",

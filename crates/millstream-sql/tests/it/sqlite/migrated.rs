@@ -5,8 +5,9 @@ use millstream_core::entry::{EntryId, Shard};
 use millstream_core::lease::{Feed, Lease, Leases, Role};
 use millstream_core::outbox::Outbox;
 use millstream_core::store::{DeadLetterQuery, Store};
+use millstream_sql::Migration;
 use millstream_sql::identifier::Prefix;
-use millstream_sql::sqlite::{Migration, TABLES_VERSION, migrate, pending};
+use millstream_sql::sqlite::{TABLES_VERSION, migrate, pending};
 use millstream_testkit::suite::Site;
 use millstream_testkit::{app, instance, shard, stream};
 

@@ -58,7 +58,7 @@ pub(super) async fn consumer(args: &Bench, dir: &Path) -> anyhow::Result<Measure
         .map(rows::mapping());
     app.migrate().await?;
     let transport = place.connect().await?;
-    let consumer = app.consumer(&transport);
+    let consumer = app.consumer(&transport)?;
     let (handle, stop) = (consumer.handle(), CancellationToken::new());
     let running = tokio::spawn(consumer.run(stop.clone()));
     // The shared stream of this name is a feed too.

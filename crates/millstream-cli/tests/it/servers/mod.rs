@@ -1,0 +1,5 @@
+//! The binary with applications whose databases are servers.
+
+mod flow;
+mod setups;
+mod site;
