@@ -7,6 +7,7 @@
 mod check;
 mod child;
 mod crash;
+mod databases;
 mod faults;
 mod fleet;
 mod full;
@@ -47,6 +48,8 @@ enum Proof {
     Failover(topology::Failover),
     /// Kill masters of a Cluster, and move slots, while events pass
     Cluster(topology::Slots),
+    /// Keep one history in databases of three kinds, while servers and processes die
+    Databases(databases::Databases),
     /// Measure a consumer's memory with a long backlog and with a short one
     Memory(memory::Memory),
     /// Play a part in a proof
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Proof::Full(args) => full::full(args).map(Some),
         Proof::Failover(args) => topology::failover(args).map(Some),
         Proof::Cluster(args) => topology::cluster(args).map(Some),
+        Proof::Databases(args) => databases::databases(args).map(Some),
         Proof::Memory(args) => memory::memory(args).map(Some),
         Proof::Part(part) => child::run(part).map(|()| None),
         Proof::Drain(args) => memory::drain(args).map(Some),

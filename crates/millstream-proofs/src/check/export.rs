@@ -5,7 +5,8 @@ use anyhow::{Context as _, ensure};
 use millstream::rusqlite::Connection;
 
 /// The columns of `expected.csv`.
-const HEADER: &str = "tenant_id,entity_id,first_name,last_name,hire_date,title,salary,departments";
+pub(crate) const HEADER: &str =
+    "tenant_id,entity_id,first_name,last_name,hire_date,title,salary,departments";
 
 /// HR's tables equal the file that somebody else has computed, byte for byte.
 pub(crate) fn export(hr: &Connection, expected: &Path) -> anyhow::Result<()> {

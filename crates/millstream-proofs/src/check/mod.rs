@@ -8,4 +8,5 @@ mod tables;
 mod tracking;
 
 pub(crate) use all::all;
+pub(crate) use export::HEADER;
 pub(crate) use stream::{Extent, stream};

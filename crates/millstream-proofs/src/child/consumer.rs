@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use millstream::rusqlite::Transaction;
-use millstream::{App, Event, Transport};
+use millstream::{App, Event, Transport, mysql, postgres};
 use millstream_core::log::Log;
 use millstream_testkit::repeating::Repeating;
 use millstream_testkit::wrapped::{Wrapped, Wrapper};
@@ -41,8 +42,11 @@ pub(super) async fn run(site: &Site, application: &str, seed: u64) -> anyhow::Re
 
 /// Handlers that may run once an event only.
 fn with_handlers(app: App) -> App {
-    if app.name().as_str() == "hr" {
-        return app.on("credit.allocated", credit);
+    if app.name().as_str().starts_with("hr") {
+        return app
+            .on("credit.allocated", credit)
+            .on_postgres("credit.allocated", Credit)
+            .on_mysql("credit.allocated", Credit);
     }
     let kinds = [
         "user.created",
@@ -59,17 +63,56 @@ fn with_handlers(app: App) -> App {
 
 /// Adds to a balance.
 fn credit(event: &Event, tx: &Transaction<'_>) -> Handled {
-    let data: Value = serde_json::from_str(event.data.as_str())?;
     tx.prepare_cached(
         "INSERT INTO balances (tenant_id, user_id, balance, events) VALUES (?1, ?2, ?3, 1)
          ON CONFLICT DO UPDATE SET balance = balance + excluded.balance, events = events + 1",
     )?
-    .execute((
-        event.tenant.as_str(),
-        event.entity.as_str(),
-        data["salary"].as_i64().unwrap_or(0),
-    ))?;
+    .execute(Credit::of(event)?)?;
     Ok(())
+}
+
+/// The same on a server.
+struct Credit;
+
+impl Credit {
+    /// Whose balance it is, and by how much it rises.
+    fn of(event: &Event) -> Result<(&str, &str, i64), serde_json::Error> {
+        let data: Value = serde_json::from_str(event.data.as_str())?;
+        let salary = data["salary"].as_i64().unwrap_or(0);
+        Ok((event.tenant.as_str(), event.entity.as_str(), salary))
+    }
+}
+
+#[async_trait]
+impl postgres::Handler for Credit {
+    async fn handle(
+        &self,
+        event: &Event,
+        tx: &postgres::tokio_postgres::Transaction<'_>,
+    ) -> Handled {
+        let (tenant, user, salary) = Self::of(event)?;
+        tx.execute(
+            "INSERT INTO balances (tenant_id, user_id, balance, events) VALUES ($1, $2, $3, 1)
+             ON CONFLICT (tenant_id, user_id) DO UPDATE
+             SET balance = balances.balance + excluded.balance, events = balances.events + 1",
+            &[&tenant, &user, &salary],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl mysql::Handler for Credit {
+    async fn handle(&self, event: &Event, tx: &mut mysql::Lent<'_>) -> Handled {
+        tx.exec_drop(
+            "INSERT INTO balances (tenant_id, user_id, balance, events) VALUES (?, ?, ?, 1)
+             ON DUPLICATE KEY UPDATE balance = balance + VALUES(balance), events = events + 1",
+            Self::of(event)?,
+        )
+        .await?;
+        Ok(())
+    }
 }
 
 /// Adds a line to the journal.

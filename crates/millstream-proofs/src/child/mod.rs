@@ -3,6 +3,7 @@
 //! Each says on its stdout how far it is ([`pulse`]), writes its log to its stderr, and stops by
 //! itself, as on SIGTERM, when its stdin is closed: also when its parent died.
 
+mod application;
 mod consumer;
 mod part;
 mod publisher;

@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::child::{consumer, publisher, relay};
+use crate::child::application::Manner;
+use crate::child::{application, consumer, publisher, relay};
 use crate::history::History;
 use crate::site::Site;
 
@@ -28,6 +29,23 @@ enum Role {
         /// Wait after this many events, until a line on stdin names a higher number
         #[arg(long)]
         until: Option<u64>,
+    },
+    /// Plays a CRM whose database is PostgreSQL
+    Application {
+        #[command(flatten)]
+        history: History,
+        /// Where its database is
+        #[arg(long)]
+        url: String,
+        /// Changes its rows and knows nothing of events
+        #[arg(long)]
+        knows_nothing: bool,
+        /// Events a second
+        #[arg(long)]
+        pace: f64,
+        /// Wait after this many events, until a line on stdin names a higher number
+        #[arg(long, default_value_t = u64::MAX)]
+        until: u64,
     },
     /// Sends CRM's outbox
     Relay,
@@ -57,6 +75,19 @@ pub(crate) fn run(part: Part) -> anyhow::Result<()> {
             pace,
             until,
         } => publisher::run(&site, &history, pace, until),
+        Role::Application {
+            history,
+            url,
+            knows_nothing,
+            pace,
+            until,
+        } => {
+            let manner = match knows_nothing {
+                true => Manner::KnowsNothing,
+                false => Manner::Publishes,
+            };
+            runtime.block_on(application::run(&url, &history, manner, pace, until))
+        }
         Role::Relay => runtime.block_on(relay::run(&site)),
         Role::Consumer { application, seed } => {
             runtime.block_on(consumer::run(&site, &application, seed))

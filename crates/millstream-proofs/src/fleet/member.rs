@@ -18,10 +18,22 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 
 const STOP_INTERVAL: Duration = Duration::from_millis(5);
 
+/// What a process is to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Lets events happen, as many as it may.
+    Source,
+    /// Sends them.
+    Relay,
+    /// Applies them, and draws what it gets again.
+    Follower,
+}
+
 /// A part of the run and the process that plays it now. The process is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) name: &'static str,
+    pub(super) kind: Kind,
     arguments: Vec<OsString>,
     site: Site,
     life: Option<Life>,
@@ -44,9 +56,15 @@ struct Life {
 }
 
 impl Member {
-    pub(crate) fn new(name: &'static str, site: &Site, arguments: Vec<OsString>) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        kind: Kind,
+        site: &Site,
+        arguments: Vec<OsString>,
+    ) -> Self {
         Self {
             name,
+            kind,
             arguments,
             site: site.clone(),
             life: None,

@@ -3,4 +3,5 @@
 mod member;
 mod processes;
 
+pub(crate) use member::{Kind, Member};
 pub(crate) use processes::{FOLLOWERS, Fleet, RELAYS};

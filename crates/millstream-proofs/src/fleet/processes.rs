@@ -4,34 +4,35 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 
-use crate::fleet::member::Member;
+use crate::fleet::member::{Kind, Member};
 use crate::history::History;
 use crate::site::Site;
 
-/// The places of the processes.
-const PUBLISHER: usize = 0;
+/// The places of the processes. The first is the source.
+const SOURCE: usize = 0;
 pub(crate) const RELAYS: [usize; 2] = [1, 2];
 /// HR's consumers and affiliate's.
 pub(crate) const FOLLOWERS: [usize; 3] = [3, 4, 5];
 
 /// Who is killed: each line is as likely as the others.
-const VICTIMS: [&[usize]; 6] = [&[0], &[1, 2], &[1, 2], &[3, 4], &[3, 4], &[5]];
+const VICTIMS: &[&[usize]] = &[&[0], &[1, 2], &[1, 2], &[3, 4], &[3, 4], &[5]];
 
 /// How often, in percent, one is sought that is at work. The others hit whom they hit: also one that
 /// is just starting, or waiting for the lease of a dead one.
 const AT_WORK_PERCENT: u32 = 80;
 
-/// All processes of a run: CRM, two relays, two consumers of HR, one of affiliate.
+/// All processes of a run.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     members: Vec<Member>,
+    victims: &'static [&'static [usize]],
     seed: u64,
     /// How many events may happen; all, if there is no bound.
     until: Option<u64>,
 }
 
 impl Fleet {
-    /// Starts all of them. `pace` is how many events happen in a second, `until` how many may happen
+    /// Starts CRM, two relays, two consumers of HR, one of affiliate. `pace` is how many events happen in a second, `until` how many may happen
     /// before [`Self::allow`].
     pub(crate) fn start(
         site: &Site,
@@ -47,15 +48,27 @@ impl Fleet {
         let relay = || vec!["relay".into()];
         let consumer = |application: &str| vec!["consumer".into(), application.into()];
         let members = vec![
-            Member::new("publisher", site, publisher),
-            Member::new("relay-1", site, relay()),
-            Member::new("relay-2", site, relay()),
-            Member::new("hr-1", site, consumer("hr")),
-            Member::new("hr-2", site, consumer("hr")),
-            Member::new("affiliate", site, consumer("affiliate")),
+            Member::new("publisher", Kind::Source, site, publisher),
+            Member::new("relay-1", Kind::Relay, site, relay()),
+            Member::new("relay-2", Kind::Relay, site, relay()),
+            Member::new("hr-1", Kind::Follower, site, consumer("hr")),
+            Member::new("hr-2", Kind::Follower, site, consumer("hr")),
+            Member::new("affiliate", Kind::Follower, site, consumer("affiliate")),
         ];
+        Self::of(members, VICTIMS, history, until)
+    }
+
+    /// Starts these, the first of which is the source. `victims` are the places of those that are
+    /// killed: each line is as likely as the others.
+    pub(crate) fn of(
+        members: Vec<Member>,
+        victims: &'static [&'static [usize]],
+        history: &History,
+        until: Option<u64>,
+    ) -> anyhow::Result<Self> {
         let mut fleet = Self {
             members,
+            victims,
             seed: history.seed.unwrap_or_default(),
             until,
         };
@@ -64,26 +77,26 @@ impl Fleet {
     }
 
     fn launch(&mut self, member: usize) -> anyhow::Result<()> {
-        let draws = FOLLOWERS.contains(&member);
+        let kind = self.members[member].kind;
         let seed = self.seed.wrapping_add(1_000_000 * member as u64);
         let mut more = Vec::new();
-        if let (PUBLISHER, Some(until)) = (member, self.until) {
+        if let (Kind::Source, Some(until)) = (kind, self.until) {
             more = vec!["--until".into(), until.to_string().into()];
         }
-        self.members[member].start(draws.then_some(seed), &more)
+        self.members[member].start((kind == Kind::Follower).then_some(seed), &more)
     }
 
     /// Lets so many events happen, all in all.
     pub(crate) fn allow(&mut self, until: u64) -> anyhow::Result<()> {
         self.until = Some(until);
-        self.members[PUBLISHER].tell(until)
+        self.members[SOURCE].tell(until)
     }
 
     /// Kills one of them by SIGKILL and says which.
     pub(crate) fn kill(&mut self, random: &mut StdRng) -> anyhow::Result<usize> {
         let seeks = random.random_range(0..100) < AT_WORK_PERCENT;
         let at_work = |member: &usize| self.members[*member].pulse().done > 0;
-        let mut lines = VICTIMS.map(<[usize]>::to_vec).to_vec();
+        let mut lines: Vec<Vec<usize>> = self.victims.iter().map(|line| line.to_vec()).collect();
         if seeks && lines.iter().flatten().any(at_work) {
             lines.iter_mut().for_each(|line| line.retain(at_work));
             lines.retain(|line| !line.is_empty());

@@ -1,0 +1,10 @@
+//! One history from PostgreSQL into databases of three kinds, while their servers and all processes die.
+
+mod check;
+mod eyes;
+mod proof;
+mod site;
+mod stage;
+
+pub(crate) use eyes::connect;
+pub(crate) use proof::{Databases, databases};

@@ -1,0 +1,238 @@
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::runtime::Runtime;
+
+use crate::databases::eyes::{Eyes, Texts};
+use crate::databases::site::{FOLLOWERS, Servers};
+use crate::fleet::{Fleet, Kind, Member};
+use crate::history::History;
+use crate::model::Model;
+use crate::site::Site;
+use crate::terminal::say;
+
+/// One in so many kills hits a server.
+const SERVER_ONE_IN: u32 = 4;
+
+/// Who is killed: each line is as likely as the others.
+const VICTIMS: &[&[usize]] = &[&[0], &[1, 2], &[3, 4], &[5, 6], &[7, 8]];
+
+/// Events in a second: so few that everybody keeps up, or a long history takes a minute.
+const PACE_MIN: f64 = 2_000.0;
+const HISTORY_SECONDS: f64 = 45.0;
+
+/// How often to look for something that the proof waits for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long nothing may move before the run counts as stuck: servers start, leases run out.
+const STUCK_MAX: Duration = Duration::from_secs(90);
+
+/// How far everybody is.
+#[derive(Debug, PartialEq, Eq)]
+struct Level {
+    happened: u64,
+    unsent: u64,
+    /// Shard, generation, seq.
+    tops: Vec<Texts>,
+    receipts: Vec<Texts>,
+    /// Of each follower.
+    checkpoints: Vec<Vec<Texts>>,
+}
+
+impl Level {
+    fn is_settled(&self, events: u64) -> bool {
+        let receipts = |follower: &str| -> Vec<&[Option<String>]> {
+            let own = |row: &&Texts| row[0].as_deref() == Some(follower);
+            let own = self.receipts.iter().filter(own);
+            own.map(|row| &row[1..]).collect()
+        };
+        self.happened == events
+            && self.unsent == 0
+            && FOLLOWERS.iter().all(|name| receipts(name) == self.tops)
+            && self.checkpoints.iter().all(|own| *own == self.tops)
+    }
+}
+
+/// Servers, processes, and eyes on what they do.
+#[derive(Debug)]
+pub(super) struct Stage {
+    // Before the servers and their runtime: processes must not outlive them.
+    pub(super) fleet: Fleet,
+    servers: Servers,
+    pub(super) crm: Eyes,
+    pub(super) followers: Vec<(&'static str, Eyes)>,
+    pub(super) capture: bool,
+    events: u64,
+    started: Instant,
+    postgres_kills: u64,
+    mariadb_kills: u64,
+    runtime: Runtime,
+}
+
+impl Stage {
+    /// Starts CRM, two relays, and two consumers of each follower. Nothing happens before it is
+    /// allowed to.
+    pub(super) fn begin(
+        runtime: Runtime,
+        servers: Servers,
+        site: &Site,
+        history: &History,
+        model: &Model,
+        capture: bool,
+    ) -> anyhow::Result<Self> {
+        let mut application = vec!["application".into(), "--url".into(), servers.crm().into()];
+        application.extend(history.arguments());
+        application.extend(["--pace".into(), pace(model.count).to_string().into()]);
+        application.extend(capture.then(|| "--knows-nothing".into()));
+        let mut members = vec![
+            Member::new("application", Kind::Source, site, application),
+            Member::new("relay-1", Kind::Relay, site, vec!["relay".into()]),
+            Member::new("relay-2", Kind::Relay, site, vec!["relay".into()]),
+        ];
+        for (names, follower) in NAMES.into_iter().zip(FOLLOWERS) {
+            for name in names {
+                let arguments = vec!["consumer".into(), follower.into()];
+                members.push(Member::new(name, Kind::Follower, site, arguments));
+            }
+        }
+        let eyes = |name| (name, servers.look_at(site, name));
+        Ok(Self {
+            crm: servers.look_at_crm(),
+            followers: FOLLOWERS.map(eyes).into(),
+            fleet: Fleet::of(members, VICTIMS, history, Some(0))?,
+            servers,
+            capture,
+            events: model.count,
+            started: Instant::now(),
+            postgres_kills: 0,
+            mariadb_kills: 0,
+            runtime,
+        })
+    }
+
+    /// Lets the history happen in as many parts as there are kills, with one in each.
+    pub(super) fn kill(&mut self, kills: u64, seed: u64) -> anyhow::Result<()> {
+        let mut random = StdRng::seed_from_u64(seed);
+        for kill in 0..kills {
+            let (from, to) = (self.events * kill / kills, self.events * (kill + 1) / kills);
+            self.fleet.allow(to)?;
+            let at = random.random_range(from..=to);
+            self.until("the history does not happen", |level| level.happened >= at)?;
+            let what = self
+                .kill_one(&mut random)
+                .with_context(|| format!("kill {} of {kills}", kill + 1))?;
+            say(format!("kill {} of {kills}: {what}", kill + 1));
+        }
+        self.fleet.allow(u64::MAX)
+    }
+
+    fn kill_one(&mut self, random: &mut StdRng) -> anyhow::Result<&'static str> {
+        if random.random_range(0..SERVER_ONE_IN) > 0 {
+            let victim = self.fleet.kill(random)?;
+            self.fleet.restart(victim)?;
+            return Ok("a process");
+        }
+        let servers = &self.servers;
+        // Long enough for everybody to notice.
+        let away = Duration::from_millis(random.random_range(0..500));
+        if random.random() {
+            self.postgres_kills += 1;
+            self.runtime.block_on(servers.postgres.stop_immediately())?;
+            thread::sleep(away);
+            self.runtime.block_on(servers.postgres.start())?;
+            Ok("PostgreSQL, at once")
+        } else {
+            self.mariadb_kills += 1;
+            servers.mariadb.kill()?;
+            thread::sleep(away);
+            self.runtime.block_on(servers.mariadb.start())?;
+            Ok("MariaDB, by SIGKILL")
+        }
+    }
+
+    /// Waits until everything is settled everywhere.
+    pub(super) fn settle(&mut self) -> anyhow::Result<()> {
+        let events = self.events;
+        self.until("not settled", |level| level.is_settled(events))
+    }
+
+    /// Waits until something holds, as long as something moves.
+    fn until(&mut self, otherwise: &str, holds: impl Fn(&Level) -> bool) -> anyhow::Result<()> {
+        let mut known = None;
+        let mut changed = Instant::now();
+        loop {
+            self.fleet.must_live()?;
+            // A server that is just starting is looked at again.
+            let level = self.runtime.block_on(self.level()).ok();
+            if level.as_ref().is_some_and(&holds) {
+                return Ok(());
+            }
+            if level.is_some() && level != known {
+                (known, changed) = (level, Instant::now());
+            }
+            if changed.elapsed() > STUCK_MAX {
+                bail!(
+                    "stuck: {otherwise}, of {} events\n{known:#?}\n{}",
+                    self.events,
+                    self.fleet.last_words()
+                );
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    async fn level(&self) -> anyhow::Result<Level> {
+        let mut checkpoints = Vec::new();
+        for (_, eyes) in &self.followers {
+            checkpoints.push(eyes.rows(CHECKPOINTS).await?);
+        }
+        let crm = &self.crm;
+        Ok(Level {
+            happened: crm.number("SELECT happened FROM progress").await?,
+            unsent: crm
+                .number("SELECT count(*) FROM outbox WHERE seq IS NULL")
+                .await?,
+            tops: crm.rows(TOPS).await?,
+            receipts: crm.rows(RECEIPTS).await?,
+            checkpoints,
+        })
+    }
+
+    /// Asks databases something.
+    pub(super) fn look<T>(&self, look: impl AsyncFnOnce(&Self) -> T) -> T {
+        self.runtime.block_on(look(self))
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    pub(super) fn server_kills(&self) -> String {
+        let (postgres, mariadb) = (self.postgres_kills, self.mariadb_kills);
+        format!("PostgreSQL {postgres}, MariaDB {mariadb}")
+    }
+}
+
+/// The consumers of each follower.
+const NAMES: [[&str; 2]; 3] = [
+    ["sqlite-1", "sqlite-2"],
+    ["postgres-1", "postgres-2"],
+    ["mariadb-1", "mariadb-2"],
+];
+
+const TOPS: &str = "SELECT shard, generation, seq FROM millstream_shards
+                    WHERE role = 'relay' AND seq > 0 ORDER BY shard";
+
+const RECEIPTS: &str = "SELECT subscriber, shard, settled_generation, settled_seq
+                        FROM millstream_subscribers WHERE settled_seq > 0 ORDER BY shard";
+
+const CHECKPOINTS: &str = "SELECT shard, generation, seq FROM millstream_shards
+                           WHERE role = 'consumer' AND shard >= 0 AND seq > 0 ORDER BY shard";
+
+#[expect(clippy::cast_precision_loss, reason = "a rough pace")]
+fn pace(events: u64) -> f64 {
+    (events as f64 / HISTORY_SECONDS).max(PACE_MIN)
+}
