@@ -11,12 +11,14 @@
 //! | how it becomes rows | [`mapping`], [`change`], [`fold`] |
 //! | where it lands | [`delivery`], the trait [`Store`](store::Store) |
 //! | where it comes from | the trait [`Outbox`](outbox::Outbox) |
+//! | how rows of others become events | the trait [`Capture`](capture::Capture) |
 //! | who works on what | [`lease`] |
 //! | who follows whom, and how far | [`descriptor`], [`acknowledgment`] |
 //! | what can go wrong | [`error`], [`retry`], [`limits`] |
 
 pub mod acknowledgment;
 pub mod blob;
+pub mod capture;
 pub mod change;
 pub mod clock;
 pub mod delivery;

@@ -16,6 +16,7 @@
 //! | `subscribers.rs` | who follows what was sent, and how far |
 //! | `prune.rs`, `generation.rs` | what of it may go, what must be sent again |
 //! | `tables.rs` | what the application's tables look like |
+//! | `capture.rs` | triggers that turn changes of its rows into events |
 //!
 //! Where statements cost a round trip, some of it has files of its own: `server.rs`, `options.rs` and
 //! `tls.rs` say how the server is reached, `settling.rs` is the part of `apply.rs` that looks for an event that fails,
@@ -28,6 +29,8 @@
 mod address;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod batch;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod capture;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod encryption;
 pub mod identifier;

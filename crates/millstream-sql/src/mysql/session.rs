@@ -156,7 +156,7 @@ impl Session {
                                  ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE', \
              SESSION time_zone = '+00:00', SESSION foreign_key_checks = 1, \
              SESSION unique_checks = 1, SESSION innodb_lock_wait_timeout = {lock_wait}, \
-             SESSION lock_wait_timeout = {lock_wait}{idle}",
+             SESSION lock_wait_timeout = {lock_wait}{idle}, @millstream_applying = 1",
             self.flavour.binary_collation(),
         );
         self.plain(doing, &settings).await?;

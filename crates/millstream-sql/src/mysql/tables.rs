@@ -9,6 +9,7 @@ use millstream_core::error::Error;
 use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
+use crate::capture::TRIGGERS;
 use crate::identifier::Prefix;
 use crate::mysql::fitting::{Fit, Fits};
 use crate::mysql::row::{integer, text};
@@ -112,7 +113,10 @@ async fn unique_indexes(session: &mut Session, table: &str) -> Result<Vec<Index>
 }
 
 /// Columns whose type MariaDB writes as text with a check.
-async fn json_columns(session: &mut Session, table: &str) -> Result<HashSet<String>, Error> {
+pub(super) async fn json_columns(
+    session: &mut Session,
+    table: &str,
+) -> Result<HashSet<String>, Error> {
     let sql = "SELECT count(*) FROM information_schema.columns
                WHERE table_schema = 'information_schema' AND table_name = 'CHECK_CONSTRAINTS'
                  AND column_name = 'TABLE_NAME'";
@@ -136,16 +140,18 @@ async fn json_columns(session: &mut Session, table: &str) -> Result<HashSet<Stri
 
 /// Whether a change of the table may reach other rows, or be reached by them: by a trigger, or by a
 /// foreign key either way. Where any trigger is that is not ours, no table stands alone: what it writes
-/// to is not ours to follow.
+/// to is not ours to follow. Those that capture tables leave our own changes alone.
 async fn is_related(session: &mut Session, prefix: &Prefix, name: &str) -> Result<bool, Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM information_schema.triggers
-                              WHERE trigger_schema = database() AND event_object_table <> ?)
+                              WHERE trigger_schema = database() AND event_object_table <> ?
+                                AND left(trigger_name, char_length(?)) <> ?)
                    OR EXISTS (SELECT 1 FROM information_schema.key_column_usage
                               WHERE referenced_table_name IS NOT NULL
                                 AND ((table_schema = database() AND table_name = ?)
                                   OR (referenced_table_schema = database()
                                     AND referenced_table_name = ?)))";
-    let parameters = values![prefix.sql("~outbox"), name, name];
+    let ours = prefix.sql(TRIGGERS);
+    let parameters = values![prefix.sql("~outbox"), &*ours, &*ours, name, name];
     let row = session.first(DOING, sql, parameters).await?;
     Ok(row.is_some_and(|row| integer(&row, 0) != 0))
 }

@@ -15,7 +15,7 @@ pub const TABLES_VERSION: u32 = 1;
 const SCRIPTS: [&str; TABLES_VERSION as usize] = [include_str!("schema.sql")];
 
 /// Whoever holds this advisory lock migrates a database; others wait.
-const LOCK: i64 = 0x6d69_6c6c_7374_726d;
+pub(super) const LOCK: i64 = 0x6d69_6c6c_7374_726d;
 
 const DOING: &str = "migrate";
 
@@ -106,7 +106,7 @@ fn script_of(script: &str, prefix: &Prefix, schema: &str) -> String {
     text
 }
 
-async fn schema(db: &impl GenericClient) -> Result<String, Error> {
+pub(super) async fn schema(db: &impl GenericClient) -> Result<String, Error> {
     let row = db
         .query_one("SELECT current_schema()::text", &[])
         .await

@@ -5,6 +5,7 @@
 
 mod apply;
 mod bound;
+mod capture;
 mod database;
 mod dead_letters;
 mod dedupe;

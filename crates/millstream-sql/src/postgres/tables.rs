@@ -9,6 +9,7 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
+use crate::capture::TRIGGERS;
 use crate::identifier::{Prefix, Quoted};
 use crate::postgres::database::while_doing;
 
@@ -183,17 +184,18 @@ pub(super) async fn describe(
 
 /// Whether a change of the table may reach other rows, or be reached by them: by a trigger, by a rule,
 /// or by a foreign key either way. So is every table where any trigger is: what it writes to, by way of
-/// views and other triggers, is not ours to follow.
+/// views and other triggers, is not ours to follow. Those that capture tables leave our own changes alone.
 async fn is_related(db: &impl GenericClient, prefix: &Prefix, table: u32) -> Result<bool, Error> {
     let ours = ["~outbox", "~millstream_shards"].map(|name| Quoted(&prefix.sql(name)).to_string());
     db.query_one(
         "SELECT EXISTS (SELECT 1 FROM pg_trigger
                         WHERE NOT tgisinternal AND tgrelid IS DISTINCT FROM to_regclass($2::text)
-                          AND tgrelid IS DISTINCT FROM to_regclass($3::text))
+                          AND tgrelid IS DISTINCT FROM to_regclass($3::text)
+                          AND NOT starts_with(tgname::text, $4))
              OR EXISTS (SELECT 1 FROM pg_constraint
                         WHERE contype = 'f' AND (conrelid = $1 OR confrelid = $1))
              OR EXISTS (SELECT 1 FROM pg_rewrite WHERE ev_class = $1)",
-        &[&table, &ours[0], &ours[1]],
+        &[&table, &ours[0], &ours[1], &prefix.sql(TRIGGERS)],
     )
     .await
     .map(|row| row.get(0))

@@ -19,7 +19,7 @@ use crate::sqlite::dedupe;
 use crate::sqlite::handler::{Handler, Lent};
 use crate::sqlite::leases::{compare_and_set, immediate};
 use crate::sqlite::write::write;
-use crate::sqlite::{dead_letters, inbox};
+use crate::sqlite::{capture, dead_letters, inbox};
 
 /// Settles a batch: all of it at once, or, when one event fails, by looking for that event.
 pub(super) fn apply(
@@ -121,6 +121,10 @@ fn attempt(
     let shard = compare_and_set(&tx, &options.prefix, lease, &batch.from, &batch.to)
         .map_err(Failure::Whole)?;
 
+    let marked = capture::is_any(&tx, &options.prefix).map_err(Failure::Whole)?;
+    if marked {
+        mark(&tx, options, true).map_err(|error| Failure::Whole(failed(error)))?;
+    }
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
     let found = dedupe::look(dedupe, &tx, &options.prefix, shard, &batch.deliveries)
         .map_err(|error| Failure::Whole(bookkeeping(error)))?;
@@ -151,12 +155,26 @@ fn attempt(
     let endings = settling.endings;
     let mut applied = record(&tx, options, lease, shard, batch, &found, &endings)
         .map_err(|error| Failure::Whole(bookkeeping(error)))?;
+    if marked {
+        mark(&tx, options, false).map_err(|error| Failure::Whole(failed(error)))?;
+    }
     tx.commit().map_err(|error| match failed(error) {
         error if error.kind().is_of_one_event() => Failure::Commit(error),
         error => Failure::Whole(error),
     })?;
     applied.took = begun.elapsed();
     Ok(applied)
+}
+
+/// Begins or ends the part of the transaction whose changes no capture takes for the application's own.
+fn mark(tx: &rusqlite::Transaction<'_>, options: &Options, begins: bool) -> rusqlite::Result<()> {
+    let sql = match begins {
+        true => "INSERT OR REPLACE INTO ~millstream_meta (name, value) VALUES (?1, '')",
+        false => "DELETE FROM ~millstream_meta WHERE name = ?1",
+    };
+    tx.prepare_cached(&options.prefix.sql(sql))?
+        .execute([capture::APPLYING])?;
+    Ok(())
 }
 
 /// An error in our own tables is never an event's fault.

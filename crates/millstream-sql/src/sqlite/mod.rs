@@ -5,6 +5,7 @@
 //! (WAL), and whoever can insert a row can publish an event.
 
 mod apply;
+mod capture;
 mod database;
 mod dead_letters;
 mod dedupe;

@@ -7,6 +7,7 @@ use millstream_core::error::Error;
 use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
+use crate::capture::TRIGGERS;
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
 
@@ -103,17 +104,18 @@ fn read(db: &rusqlite::Connection, prefix: &Prefix, name: &str) -> rusqlite::Res
 /// Whether a change of the table may reach other rows, or be reached by them: by a trigger, by a
 /// foreign key either way, or by a constraint with `ON CONFLICT REPLACE`. Whoever only mentions that
 /// word is taken for one. So is every table where any trigger is: what it writes to, by way of views
-/// and other triggers, is not ours to follow.
+/// and other triggers, is not ours to follow. Those that capture tables leave our own changes alone.
 fn is_related(db: &rusqlite::Connection, prefix: &Prefix, name: &str) -> rusqlite::Result<bool> {
     db.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema
-                        WHERE type = 'trigger' AND tbl_name <> ?2)
+                        WHERE type = 'trigger' AND tbl_name <> ?2
+                          AND substr(name, 1, length(?3)) <> ?3)
              OR EXISTS (SELECT 1 FROM sqlite_schema t, pragma_foreign_key_list(t.name) f
                         WHERE t.type = 'table'
                           AND (lower(t.name) = lower(?1) OR lower(f.\"table\") = lower(?1)))
              OR EXISTS (SELECT 1 FROM sqlite_schema
                         WHERE type = 'table' AND name = ?1 AND sql LIKE '%REPLACE%')",
-        [name, &prefix.sql("~outbox")],
+        [name, &prefix.sql("~outbox"), &prefix.sql(TRIGGERS)],
         |row| row.get(0),
     )
 }

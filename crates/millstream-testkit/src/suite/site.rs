@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use millstream_core::capture::Capture;
 use millstream_core::name::AppName;
 use millstream_core::outbox::Outbox;
 use millstream_core::store::Store;
@@ -11,7 +12,7 @@ use millstream_core::store::Store;
 /// Text is compared byte for byte in it, unless a column says otherwise.
 pub trait Site: Sized + Send + Sync + 'static {
     /// The database as one process has it.
-    type Handle: Store + Outbox + 'static;
+    type Handle: Store + Outbox + Capture + 'static;
 
     /// How many random programs a property tries: fewer where a database is dear.
     const CASES: u32 = crate::suite::model::CASES;
@@ -65,6 +66,19 @@ pub trait Site: Sized + Send + Sync + 'static {
     /// The statement that puts an outbox row into the place of the one with its event id. `into` is
     /// an INSERT without its first word.
     fn replace(into: &str) -> String;
+
+    /// A name as the application writes it in its statements.
+    fn quoted(name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    /// The statement that gives a person of the table `people` a name, whether the row is there or not.
+    fn upsert_name(tenant: &str, id: &str, name: &str) -> String {
+        format!(
+            "INSERT INTO people (tenant_id, id, name) VALUES ('{tenant}', '{id}', {name})
+             ON CONFLICT (tenant_id, id) DO UPDATE SET name = excluded.name"
+        )
+    }
 
     /// Connects as `hr`.
     fn connect(&self) -> impl Future<Output = Self::Handle> + Send {

@@ -16,6 +16,10 @@ mod values;
 
 use site::Site as Database;
 
+mod capture {
+    millstream_testkit::capture_suite!(crate::mysql::Database);
+}
+
 mod leases {
     millstream_testkit::leases_suite!(crate::mysql::Database);
 }

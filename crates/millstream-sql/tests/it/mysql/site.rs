@@ -211,6 +211,17 @@ impl suite::Site for Site {
             .collect()
     }
 
+    fn quoted(name: &str) -> String {
+        format!("`{}`", name.replace('`', "``"))
+    }
+
+    fn upsert_name(tenant: &str, id: &str, name: &str) -> String {
+        format!(
+            "INSERT INTO people (tenant_id, id, name) VALUES ('{tenant}', '{id}', {name})
+             ON DUPLICATE KEY UPDATE name = VALUES(name)"
+        )
+    }
+
     fn replace(into: &str) -> String {
         format!("REPLACE {into}")
     }

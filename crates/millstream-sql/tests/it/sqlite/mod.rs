@@ -17,6 +17,10 @@ mod yielding;
 
 use site::File;
 
+mod capture {
+    millstream_testkit::capture_suite!(crate::sqlite::File);
+}
+
 mod leases {
     millstream_testkit::leases_suite!(crate::sqlite::File);
 }
