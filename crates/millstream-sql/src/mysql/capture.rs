@@ -309,8 +309,10 @@ fn value(column: &Column, row: &str) -> String {
     match kind {
         JSON => format!("JSON_EXTRACT({x}, '$')"),
         "tinyint" if declared.starts_with("tinyint(1)") => format!(
-            "CASE {x} WHEN 0 THEN JSON_EXTRACT('false', '$') WHEN 1 THEN JSON_EXTRACT('true', '$') \
-             ELSE {x} END"
+            "JSON_EXTRACT(CASE {x} WHEN 0 THEN {} WHEN 1 THEN {} ELSE CONVERT({x} USING utf8mb4) END, \
+             '$')",
+            literal("false"),
+            literal("true")
         ),
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" => x,
         "float" | "double" => x,

@@ -3,8 +3,8 @@
 -- prefix, `{bin}` for the collation that compares every byte and no less.
 
 CREATE TABLE IF NOT EXISTS ~millstream_meta (
-  name  VARCHAR(64) NOT NULL PRIMARY KEY,
-  value VARCHAR(255) NOT NULL
+  name  VARCHAR(128) NOT NULL PRIMARY KEY,
+  value MEDIUMTEXT NOT NULL
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE {bin};
 
 CREATE TABLE IF NOT EXISTS ~millstream_instances (

@@ -165,13 +165,14 @@ fn statements(prefix: &Prefix, schema: &str, plan: &Plan<'_>) -> Result<Vec<Stri
     let function = function(prefix, schema, &source.table);
     let body = body(prefix, schema, plan)?;
     let quotes = quotes(&body);
+    let settings = settings(plan);
     let start = capture::trigger(prefix, &source.table);
     let [rows, truncate] = TRIGGERS.map(|end| Quoted(&format!("{start}{end}")).to_string());
     Ok(vec![
         // Nothing may slip through between the old triggers and the new ones.
         format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"),
         format!(
-            "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {quotes}{body}{quotes}"
+            "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{settings} AS {quotes}{body}{quotes}"
         ),
         format!("DROP TRIGGER IF EXISTS {rows} ON {table}"),
         format!(
@@ -182,6 +183,58 @@ fn statements(prefix: &Prefix, schema: &str, plan: &Plan<'_>) -> Result<Vec<Stri
             "CREATE TRIGGER {truncate} BEFORE TRUNCATE ON {table}\n  FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
         ),
     ])
+}
+
+/// What the function sets for itself, where texts of values depend on how the session is set: each costs
+/// something at each row.
+fn settings(plan: &Plan<'_>) -> String {
+    const STYLES: &str =
+        " SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET timezone = 'UTC'";
+    const DIGITS: &str = " SET extra_float_digits = 1";
+    let of = |needs: fn(&str) -> bool, set: &'static str| {
+        let needed = plan
+            .fields
+            .iter()
+            .any(|(_, column)| needs(&column.declared));
+        if needed { set } else { "" }
+    };
+    let digits = of(|declared| !is_plain(declared), DIGITS);
+    let styles = of(
+        |declared| !is_plain(declared) && !matches!(declared, "real" | "double precision"),
+        STYLES,
+    );
+    format!("{digits}{styles}")
+}
+
+/// Whether a value of the type has one text, whatever the session is set to.
+fn is_plain(declared: &str) -> bool {
+    matches!(
+        declared,
+        "smallint"
+            | "integer"
+            | "bigint"
+            | "numeric"
+            | "boolean"
+            | "text"
+            | "character varying"
+            | "character"
+            | "bpchar"
+            | "name"
+            | "uuid"
+            | "json"
+            | "jsonb"
+            | "bytea"
+            | "date"
+            | "time without time zone"
+            | "timestamp with time zone"
+            | "timestamp without time zone"
+            | "smallint[]"
+            | "integer[]"
+            | "bigint[]"
+            | "text[]"
+            | "character varying[]"
+            | "uuid[]"
+    )
 }
 
 /// Dollar quotes that do not occur in the text.

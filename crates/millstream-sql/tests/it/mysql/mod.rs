@@ -1,5 +1,6 @@
 //! Databases on a MariaDB, or on the MySQL that `MILLSTREAM_TEST_MYSQL_URL` names.
 
+mod captured;
 mod collations;
 mod commits;
 mod flushing;

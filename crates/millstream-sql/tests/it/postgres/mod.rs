@@ -1,5 +1,6 @@
 //! Databases of a PostgreSQL server.
 
+mod captured;
 mod handlers;
 mod migrated;
 mod mortal;

@@ -1,6 +1,7 @@
 //! Databases in SQLite files.
 
 mod affinity;
+mod captured;
 mod clauses;
 mod deferred;
 mod effort;

@@ -6,12 +6,14 @@ mod model;
 mod own;
 mod steps;
 mod table;
+mod types;
 
 pub use changes::*;
 pub use crash::*;
 pub use model::*;
 pub use own::*;
 pub use table::*;
+pub use types::Types;
 
 /// One test for each case of the suite, for a [`Site`](crate::suite::Site).
 #[macro_export]

@@ -84,7 +84,7 @@ pub fn captured_changes_replayed_are_the_table<S: Site>() {
         .build()
         .expect("a runtime");
     let config = Config {
-        cases: S::CASES / 4,
+        cases: S::CASES,
         failure_persistence: None,
         ..Config::default()
     };

@@ -1,0 +1,210 @@
+//! What is captured of PostgreSQL's types, and of what only it can do.
+
+use millstream_core::capture::{Capture as _, Source};
+use millstream_testkit::suite::Site as _;
+use millstream_testkit::suite::capture::Types;
+
+use super::Site;
+
+const TYPES: Types<'static> = Types {
+    columns: &[
+        ("small", "smallint"),
+        ("big", "bigint"),
+        ("exact", "numeric"),
+        ("single", "real"),
+        ("double", "double precision"),
+        ("yes", "boolean"),
+        ("words", "text"),
+        ("fixed", "char(5)"),
+        ("moment", "timestamptz"),
+        ("clock", "timestamp"),
+        ("day", "date"),
+        ("hour", "time"),
+        ("span", "interval"),
+        ("key", "uuid"),
+        ("doc", "jsonb"),
+        ("raw", "json"),
+        ("bytes", "bytea"),
+        ("list", "integer[]"),
+        ("names", "text[]"),
+        ("net", "inet"),
+        ("range", "int4range"),
+    ],
+    values: &[
+        ("small", "-32768", "-32768"),
+        ("big", "9223372036854775807", "9223372036854775807"),
+        ("exact", "0.1", "\"0.1\""),
+        ("exact", "1.50", "\"1.50\""),
+        (
+            "exact",
+            "123456789012345678901234567890.123456789",
+            "\"123456789012345678901234567890.123456789\"",
+        ),
+        ("single", "0.1", "0.1"),
+        ("double", "0.1", "0.1"),
+        ("double", "0.30000000000000004", "0.30000000000000004"),
+        ("double", "1.7976931348623157e308", "1.7976931348623157e308"),
+        ("yes", "true", "true"),
+        ("yes", "false", "false"),
+        ("words", "'it''s \"a\" \\ b'", r#""it's \"a\" \\ b""#),
+        ("words", "''", "\"\""),
+        (
+            "words",
+            "E'line\\nnext\\u00e9\\U0001F980'",
+            "\"line\\nnext\u{e9}\u{1f980}\"",
+        ),
+        ("words", "NULL", "null"),
+        ("fixed", "'ab'", "\"ab\""),
+        (
+            "moment",
+            "'2021-10-31 02:30:00.123456+02'",
+            "\"2021-10-31T00:30:00.123456Z\"",
+        ),
+        ("moment", "'infinity'", "\"infinity\""),
+        (
+            "clock",
+            "'2021-10-31 02:30:00'",
+            "\"2021-10-31T02:30:00.000000\"",
+        ),
+        ("day", "'2020-02-29'", "\"2020-02-29\""),
+        ("hour", "'23:59:59.5'", "\"23:59:59.5\""),
+        (
+            "key",
+            "'6f9619ff-8b86-d011-b42d-00c04fc964ff'",
+            "\"6f9619ff-8b86-d011-b42d-00c04fc964ff\"",
+        ),
+        (
+            "doc",
+            "'{\"a\":[1,null,{\"b\":\"c\"}]}'",
+            "{\"a\":[1,null,{\"b\":\"c\"}]}",
+        ),
+        ("doc", "'\"text\"'", "\"text\""),
+        ("raw", "'{\"a\": 1}'", "{\"a\":1}"),
+        ("bytes", "'\\x00ff41'", "\"\\\\x00ff41\""),
+        ("bytes", "''", "\"\\\\x\""),
+        ("list", "'{1,2,NULL}'", "[1,2,null]"),
+        ("names", "'{\"a,b\",\"c\\\"d\"}'", "[\"a,b\",\"c\\\"d\"]"),
+        ("net", "'10.0.0.1/8'", "\"10.0.0.1/8\""),
+        ("range", "'[1,5)'", "\"[1,5)\""),
+    ],
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_type_goes_through_an_event_and_back() {
+    TYPES.round_trip::<Site>("").await;
+}
+
+/// Formats and zones of the session are its own affair.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_session_of_the_application_changes_nothing() {
+    let session = "SET TimeZone = 'Asia/Kathmandu'; SET DateStyle = 'German';
+                   SET bytea_output = 'escape'; SET standard_conforming_strings = off;
+                   SET extra_float_digits = -3; SET search_path = public";
+    let some = |column: &str| !["words", "doc", "bytes", "names"].contains(&column);
+    let values: Vec<_> = TYPES
+        .values
+        .iter()
+        .copied()
+        .filter(|(column, ..)| some(column))
+        .filter(|(_, value, _)| !value.contains("e308"))
+        .collect();
+    let types = Types {
+        values: &values,
+        ..TYPES
+    };
+    types.round_trip::<Site>(session).await;
+}
+
+fn source(table: &str) -> Source {
+    Source {
+        event: "person".into(),
+        table: table.into(),
+        tenant: None,
+        entity: "id".into(),
+        data: Vec::new(),
+    }
+}
+
+/// It names no rows, so nobody could be told.
+#[tokio::test]
+async fn truncate_is_refused() {
+    let site = Site::make("").await;
+    site.execute("CREATE TABLE people (id text PRIMARY KEY); INSERT INTO people VALUES ('7')")
+        .await
+        .unwrap();
+    let handle = site.connect().await;
+    handle.capture(&source("people")).await.unwrap();
+    let error = site.execute("TRUNCATE people").await.unwrap_err();
+    assert!(error.contains("use DELETE"), "{error}");
+    handle.release("people").await.unwrap();
+    site.execute("TRUNCATE people").await.unwrap();
+}
+
+/// Whatever path the session has, and in another schema; by partitions, COPY, cascades and MERGE's
+/// elder cousins.
+#[tokio::test]
+async fn rows_are_captured_whichever_way_they_change() {
+    let site = Site::make("").await;
+    site.execute(
+        "CREATE SCHEMA shop;
+         CREATE TABLE shop.people (id text NOT NULL, age int NOT NULL, PRIMARY KEY (id, age))
+           PARTITION BY RANGE (age);
+         CREATE TABLE shop.young PARTITION OF shop.people FOR VALUES FROM (0) TO (50);
+         CREATE TABLE shop.old PARTITION OF shop.people FOR VALUES FROM (50) TO (200);
+         CREATE TABLE shop.parents (id text PRIMARY KEY);
+         CREATE TABLE shop.children (
+           id text PRIMARY KEY, parent text REFERENCES shop.parents ON DELETE CASCADE)",
+    )
+    .await
+    .unwrap();
+    let handle = site.connect().await;
+    handle.capture(&source("shop.people")).await.unwrap();
+    handle.capture(&source("shop.children")).await.unwrap();
+    site.execute(
+        "SET search_path = pg_catalog;
+         INSERT INTO shop.people VALUES ('1', 49);
+         UPDATE shop.people SET age = 50;
+         WITH gone AS (DELETE FROM shop.old RETURNING id) INSERT INTO shop.young SELECT id, 7 FROM gone;
+         INSERT INTO shop.parents VALUES ('p');
+         INSERT INTO shop.children VALUES ('c', 'p');
+         DELETE FROM shop.parents",
+    )
+    .await
+    .unwrap();
+    let rows =
+        "SELECT event_type, entity_id, event_data::json ->> 'age' FROM public.outbox ORDER BY id";
+    assert_eq!(
+        site.rows(rows).await,
+        [
+            "person.created|1|49",
+            // To another partition: gone there, new here.
+            "person.deleted|1|49",
+            "person.created|1|50",
+            "person.deleted|1|50",
+            "person.created|1|7",
+            "person.created|c|NULL",
+            "person.deleted|c|NULL",
+        ]
+    );
+}
+
+/// More columns than a function takes arguments.
+#[tokio::test]
+async fn a_wide_table_is_captured() {
+    let site = Site::make("").await;
+    let columns: Vec<String> = (0..200).map(|at| format!("c{at} int")).collect();
+    let create = format!(
+        "CREATE TABLE wide (id text PRIMARY KEY, {})",
+        columns.join(", ")
+    );
+    site.execute(&create).await.unwrap();
+    site.connect().await.capture(&source("wide")).await.unwrap();
+    site.execute("INSERT INTO wide (id, c199) VALUES ('7', 5); UPDATE wide SET c150 = 1")
+        .await
+        .unwrap();
+    let rows = "SELECT event_data::json ->> 'c199', metadata FROM outbox ORDER BY id";
+    assert_eq!(
+        site.rows(rows).await,
+        ["5|{}", "5|{\"changed\": [\"c150\"]}"]
+    );
+}
