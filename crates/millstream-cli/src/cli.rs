@@ -59,6 +59,9 @@ pub(crate) enum Command {
     /// Look at events that could not be applied, and those that wait behind them
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Turn changes of an application's own tables into events
+    #[command(subcommand)]
+    Outbox(Outbox),
     /// Print what users of a Redis need to be allowed, for each role
     #[cfg(feature = "redis")]
     Acl(Acl),
@@ -280,6 +283,33 @@ pub(crate) enum DeadLetters {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Outbox {
+    /// Write triggers that turn inserts, updates and deletes of a table into events, in the same
+    /// transaction
+    ///
+    /// The table's [[apps.NAME.source]] says which. Rows that are there already are not sent.
+    Capture {
+        /// The table
+        table: String,
+        /// The application; needed where several have a source for the table
+        #[arg(long, value_name = "NAME")]
+        app: Option<String>,
+        /// Print the statements instead of running them
+        #[arg(long)]
+        dry_run: bool,
+        /// Take the triggers away
+        #[arg(long)]
+        remove: bool,
+    },
+    /// List the tables that are captured, and those that have changed since
+    Captured {
+        /// Only of this application; may be repeated
+        #[arg(long, value_name = "NAME")]
+        app: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Check the file, the databases, and that mappings fit the tables
     Check {
@@ -355,6 +385,11 @@ pub(crate) struct Bench {
     #[cfg(feature = "redis")]
     #[arg(long, value_name = "URL")]
     pub(crate) transport: Option<String>,
+    /// Measure a consumer that writes to a PostgreSQL or MariaDB. Its tables are named bench_…, and
+    /// removed at the end
+    #[cfg(all(feature = "mysql", feature = "postgres"))]
+    #[arg(long, value_name = "URL", env = BENCH_DATABASE, hide_env = true)]
+    pub(crate) database: Option<String>,
     /// One part in a process of its own
     #[arg(long, hide = true)]
     pub(crate) part: Option<String>,
@@ -363,7 +398,17 @@ pub(crate) struct Bench {
     pub(crate) run: Option<String>,
 }
 
+/// Tells a part in a process of its own which database is measured.
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+pub(crate) const BENCH_DATABASE: &str = "MILLSTREAM_BENCH_DATABASE";
+
 impl Bench {
+    /// The URL of the database that is measured, if it is one on a server.
+    #[cfg(all(feature = "mysql", feature = "postgres"))]
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
     /// The URL of the server that is measured, if it is one.
     pub(crate) fn transport(&self) -> Option<&str> {
         #[cfg(feature = "redis")]

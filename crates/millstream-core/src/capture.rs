@@ -102,7 +102,7 @@ pub trait Capture: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// [`Unavailable`](ErrorKind::Unavailable) when the database is away.
-    async fn release(&self, table: &str) -> Result<bool, Error>;
+    async fn uncapture(&self, table: &str) -> Result<bool, Error>;
 
     /// The tables that are captured, by name, and whether they still are as they were.
     ///

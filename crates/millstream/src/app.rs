@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_core::capture::Source;
 use millstream_core::clock::SystemClock;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::limits::SHARDS_MAX;
@@ -33,6 +34,7 @@ pub struct App {
     pub(crate) publishes: Vec<StreamOptions>,
     pub(crate) subscribes: Vec<StreamName>,
     pub(crate) mappings: Vec<Spec>,
+    pub(crate) sources: Vec<Source>,
     pub(crate) handlers: Handlers,
     pub(crate) lease: Option<Duration>,
     pub(crate) batch_max: Option<usize>,
@@ -71,6 +73,7 @@ impl App {
             publishes: Vec::new(),
             subscribes: Vec::new(),
             mappings: Vec::new(),
+            sources: Vec::new(),
             handlers: Handlers::default(),
             lease: None,
             batch_max: None,
@@ -126,6 +129,13 @@ impl App {
         self
     }
 
+    /// Adds a source: which rows of its own its events describe.
+    #[must_use]
+    pub fn source(mut self, source: Source) -> Self {
+        self.sources.push(source);
+        self
+    }
+
     /// Adds code that handles events of a type, with the transaction of an SQLite database open.
     #[must_use]
     pub fn on(mut self, event_type: &str, handler: impl sqlite::Handler + 'static) -> Self {
@@ -151,6 +161,13 @@ impl App {
     #[must_use]
     pub fn on_mysql(mut self, event_type: &str, handler: impl mysql::Handler + 'static) -> Self {
         self.handlers.mysql = self.handlers.mysql.on(event_type, handler);
+        self
+    }
+
+    /// Sets what the names of our tables in its database begin with. Nothing by default.
+    #[must_use]
+    pub fn table_prefix(mut self, prefix: Prefix) -> Self {
+        self.prefix = prefix;
         self
     }
 
@@ -243,6 +260,11 @@ impl App {
     /// How events become its rows.
     pub fn mappings(&self) -> &[Spec] {
         &self.mappings
+    }
+
+    /// Which rows of its own its events describe.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
     }
 
     /// Its database. Nothing is opened until it is needed.

@@ -33,6 +33,7 @@
 //! ```
 
 mod app;
+mod captures;
 pub mod config;
 mod connect;
 mod database;
@@ -54,10 +55,12 @@ pub use app::{App, InvalidName};
 pub use config::Config;
 pub use connect::{connect, connect_to};
 pub use database::Database;
+pub use millstream_core::capture::Source;
 pub use millstream_core::change::Op;
 pub use millstream_core::event::{Event, Json, Targets};
 pub use millstream_core::mapping::{Spec, ValueSpec};
 pub use millstream_core::outbox::NewEvent;
 pub use millstream_engine::Transport;
 pub use millstream_sql::Migration;
+pub use millstream_sql::identifier::Prefix;
 pub use tokio_util::sync::CancellationToken;

@@ -30,11 +30,18 @@ async fn check(global: &Global, offline: bool) -> anyhow::Result<Code> {
                 .check()
                 .await
                 .map_err(|error| explain(&config, app.name(), error))?;
+            for captured in app.database().captured().await.with_context(failed)? {
+                remarks.extend(
+                    captured
+                        .problem
+                        .map(|what| format!("{}: {what}", app.name())),
+                );
+            }
             checked.push(app.name().as_str());
         }
         let apps: Vec<&App> = config.apps.values().collect();
         context::look(&transport, &apps, &|_| true).await?;
-        remarks = unheard(&config, &transport).await?;
+        remarks.extend(unheard(&config, &transport).await?);
     }
     if global.json {
         output::json(&json!({ "ok": true, "databases": checked, "remarks": remarks }))?;

@@ -2,8 +2,8 @@ use crate::cli::{Cli, Command};
 #[cfg(feature = "redis")]
 use crate::commands::acl;
 use crate::commands::{
-    bench, completions, config, dead_letters, demo, init, migrate, publish, run, streams, tail,
-    trim,
+    bench, completions, config, dead_letters, demo, init, migrate, outbox, publish, run, streams,
+    tail, trim,
 };
 use crate::exit_code::Code;
 
@@ -20,6 +20,7 @@ pub(crate) async fn dispatch(cli: &Cli) -> anyhow::Result<Code> {
         Command::Trim(args) => trim::run(global, args).await,
         Command::Tail(args) => tail::run(global, args).await,
         Command::DeadLetters(args) => dead_letters::run(global, args).await,
+        Command::Outbox(args) => outbox::run(global, args).await,
         #[cfg(feature = "redis")]
         Command::Acl(args) => acl::run(global, args),
         Command::Config(args) => config::run(global, args).await,

@@ -10,6 +10,7 @@ mod demo;
 mod dispatch;
 mod init;
 mod migrate;
+mod outbox;
 mod publish;
 mod run;
 mod streams;

@@ -35,6 +35,11 @@ pub(super) async fn run(global: &Global, args: &Run) -> anyhow::Result<Code> {
             names.push(format!("{} relay", app.name()));
             let (relay, stop) = (app.relay(&transport), stop.clone());
             let name = app.name().clone();
+            let (watching, stopped) = (app.clone(), stop.clone());
+            services.spawn(async move {
+                watching.watch_captures(stopped).await;
+                Ok(())
+            });
             services.spawn(async move {
                 relay
                     .run(stop)

@@ -22,6 +22,7 @@ fn the_commands_and_exit_codes_are_listed() -> Result<()> {
       tail          Show the last events of a stream
       trim          Remove now from streams what every application has settled
       dead-letters  Look at events that could not be applied, and those that wait behind them
+      outbox        Turn changes of an application's own tables into events
       acl           Print what users of a Redis need to be allowed, for each role
       config        Look at the configuration
       bench         Measure this machine: one consumer against the floor under it

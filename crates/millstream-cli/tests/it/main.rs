@@ -1,5 +1,6 @@
 //! The binary as people and scripts meet it: arguments, stdout, stderr, exit codes, signals.
 
+mod capturing;
 mod dead_letters;
 mod demo;
 mod employees;

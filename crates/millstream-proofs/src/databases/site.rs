@@ -102,6 +102,10 @@ impl Servers {
         }
         fs::write(site.path("millstream.toml"), text)?;
         site.migrate().await?;
+        let crm = site.app("crm")?;
+        for source in crm.sources() {
+            crm.database().capture(source).await?;
+        }
         Ok(site)
     }
 

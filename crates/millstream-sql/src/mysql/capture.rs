@@ -56,7 +56,7 @@ impl Capture for Database {
         Ok(())
     }
 
-    async fn release(&self, table: &str) -> Result<bool, Error> {
+    async fn uncapture(&self, table: &str) -> Result<bool, Error> {
         let doing = "release a table";
         let mut session = self.session().await?;
         let start = capture::trigger(&self.options.prefix, table);

@@ -61,7 +61,7 @@ impl Capture for Database {
         transaction.commit().await.map_err(failed)
     }
 
-    async fn release(&self, table: &str) -> Result<bool, Error> {
+    async fn uncapture(&self, table: &str) -> Result<bool, Error> {
         let failed = while_doing("release a table");
         let mut connection = self.connection(DOING).await?;
         let tx = connection.transaction().await.map_err(failed)?;

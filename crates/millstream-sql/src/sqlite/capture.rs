@@ -57,7 +57,7 @@ impl Capture for Database {
         .await
     }
 
-    async fn release(&self, table: &str) -> Result<bool, Error> {
+    async fn uncapture(&self, table: &str) -> Result<bool, Error> {
         let table = table.to_owned();
         self.write(move |db, options| {
             let failed = while_doing("release a table");

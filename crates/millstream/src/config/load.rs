@@ -17,6 +17,7 @@ use crate::config::file::{self, File};
 use crate::config::mapping::{self, Places};
 use crate::config::place;
 use crate::config::reach;
+use crate::config::sources;
 use crate::config::streams;
 use crate::config::transport::Transport;
 use crate::handlers::Handlers;
@@ -33,25 +34,10 @@ pub struct Config {
     pub transport: Transport,
     /// The applications, by name.
     pub apps: BTreeMap<AppName, App>,
-    /// Which rows the events of each application describe.
-    pub sources: BTreeMap<AppName, Vec<Source>>,
     /// The streams that have a section of their own.
     pub streams: BTreeMap<StreamName, StreamOptions>,
     text: String,
     places: BTreeMap<AppName, Vec<Places>>,
-}
-
-/// A table whose rows are described by events of one entity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// The entity, as in `user` for `user.created`.
-    pub event: String,
-    /// The table.
-    pub table: String,
-    /// Fields of the event that identify the row, and the columns that they come from.
-    pub key: Vec<(String, String)>,
-    /// Fields of the event's data, and the columns that they come from.
-    pub data: Vec<(String, String)>,
 }
 
 impl Config {
@@ -83,7 +69,6 @@ impl Config {
             path: path.into(),
             transport: Transport::Memory,
             apps: BTreeMap::new(),
-            sources: BTreeMap::new(),
             streams: BTreeMap::new(),
             text: String::new(),
             places: BTreeMap::new(),
@@ -168,11 +153,7 @@ impl Config {
             .into_iter()
             .filter_map(|map| mapping::read(map, checker))
             .unzip();
-        let sources = file
-            .source
-            .into_iter()
-            .map(|source| read_source(source.into_inner()));
-        self.sources.insert(name.clone(), sources.collect());
+        let sources = sources::read(file.source, checker);
         self.places.insert(name.clone(), places);
         self.apps.insert(
             name.clone(),
@@ -184,6 +165,7 @@ impl Config {
                 publishes,
                 subscribes,
                 mappings,
+                sources,
                 handlers: Handlers::default(),
                 lease,
                 batch_max: file.batch_max.map(Spanned::into_inner),
@@ -216,20 +198,5 @@ impl Config {
             &problem.message,
             problem.help.clone(),
         )
-    }
-}
-
-fn read_source(source: file::Source) -> Source {
-    let columns = |table: file::Table<Spanned<String>>| {
-        table
-            .into_iter()
-            .map(|(field, column)| (field.into_inner(), column.into_inner()))
-            .collect()
-    };
-    Source {
-        event: source.event.into_inner(),
-        table: source.table.into_inner(),
-        key: columns(source.key),
-        data: columns(source.data),
     }
 }

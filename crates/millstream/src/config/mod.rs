@@ -17,10 +17,11 @@ mod reach;
 #[cfg(feature = "redis")]
 mod redis;
 mod secret;
+mod sources;
 mod streams;
 mod transport;
 
 pub use database::{Database, InvalidDatabase};
 pub use error::{Error, Finding};
-pub use load::{Config, Source};
+pub use load::Config;
 pub use transport::{InvalidTransport, Transport};

@@ -34,15 +34,12 @@ fn a_file_with_everything_in_it_is_read() -> Result<()> {
         (&events, 8)
     );
     assert!(crm.subscribes().is_empty());
-    let source = &config.sources[crm.name()][0];
+    let source = &crm.sources()[0];
     assert_eq!(
         (source.event.as_str(), source.table.as_str()),
         ("user", "users")
     );
-    assert_eq!(
-        source.key[1],
-        ("tenantId".to_owned(), "tenant_id".to_owned())
-    );
+    assert_eq!(source.tenant.as_deref(), Some("tenant_id"));
 
     let hr = &config.apps[&AppName::new("hr")?];
     assert_eq!(hr.subscribes(), [events]);
@@ -299,7 +296,7 @@ fn an_address_of_another_kind_is_shown_without_its_password() {
       --> millstream.toml:20:12
        |
     20 | database = "postgres:***************************"
-       |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     "#
     );
     for address in [

@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use crate::cli::{Bench, Global};
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+use crate::commands::bench::database;
 use crate::commands::bench::part::{self, Measured, Part};
 #[cfg(feature = "redis")]
 use crate::commands::bench::server;
@@ -16,6 +18,10 @@ pub(super) const ROUNDS: u32 = 3;
 pub(in crate::commands) async fn run(global: &Global, args: &Bench) -> anyhow::Result<Code> {
     if let Some(part) = &args.part {
         return part::run_here(part, args).await;
+    }
+    #[cfg(all(feature = "mysql", feature = "postgres"))]
+    if args.database().is_some() {
+        return database::run(global, args).await;
     }
     #[cfg(feature = "redis")]
     if let Some(url) = &args.transport {

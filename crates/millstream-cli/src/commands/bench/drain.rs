@@ -21,11 +21,16 @@ pub(super) async fn measure(args: &Bench, dir: &Path) -> anyhow::Result<Measured
     let path = fresh(dir, "drain.db")?;
     Connection::open(&path)?.execute_batch(rows::TABLE)?;
     let place = Place::of(args, dir, rows::LOG)?;
-    let transport = place.connect().await?;
     let app = App::new("hr", &format!("sqlite:{}", path.display()))?
         .subscribe(place.stream.as_str())?
         .map(rows::mapping());
     app.migrate().await?;
+    drain(args, &place, &app).await
+}
+
+/// Has the application drain the full log.
+pub(super) async fn drain(args: &Bench, place: &Place, app: &App) -> anyhow::Result<Measured> {
+    let transport = place.connect().await?;
     // In the place of the database of the round before.
     let database = app.database().identity().await?.database;
     for descriptor in transport.log.publishers(Some(&place.stream)).await? {

@@ -7,6 +7,8 @@
 //! theirs alone. The figures are medians of three.
 
 mod command;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod database;
 mod drain;
 mod floor;
 mod latency;

@@ -7,6 +7,8 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Bench;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+use crate::commands::bench::database::DatabasePart;
 #[cfg(feature = "redis")]
 use crate::commands::bench::server::ServerPart;
 use crate::commands::bench::{drain, floor, latency, log};
@@ -21,6 +23,8 @@ pub(super) enum Part {
     Latency,
     #[cfg(feature = "redis")]
     Server(ServerPart),
+    #[cfg(all(feature = "mysql", feature = "postgres"))]
+    Database(DatabasePart),
 }
 
 impl Part {
@@ -42,6 +46,10 @@ impl Part {
             (Self::Server(ServerPart::IdleRelay), "idle-relay"),
             #[cfg(feature = "redis")]
             (Self::Server(ServerPart::IdleConsumer), "idle-consumer"),
+            #[cfg(all(feature = "mysql", feature = "postgres"))]
+            (Self::Database(DatabasePart::Floor), "database-floor"),
+            #[cfg(all(feature = "mysql", feature = "postgres"))]
+            (Self::Database(DatabasePart::Drain), "database-drain"),
         ]
     }
 
@@ -75,6 +83,11 @@ pub(super) async fn run(part: Part, args: &Bench, dir: &Path) -> anyhow::Result<
     command.arg("bench");
     if let (Some(transport), Some(run)) = (args.transport(), &args.run) {
         command.args(["--transport", transport, "--run", run]);
+    }
+    #[cfg(all(feature = "mysql", feature = "postgres"))]
+    if let Some(database) = args.database() {
+        // Not as an argument, which everybody on the machine can read.
+        command.env(crate::cli::BENCH_DATABASE, database);
     }
     let child = command
         .args(["--part", part.name(), "--dir"])
@@ -118,6 +131,8 @@ pub(super) async fn run_here(name: &str, args: &Bench) -> anyhow::Result<Code> {
         Part::Latency => latency::measure(args, dir).await?,
         #[cfg(feature = "redis")]
         Part::Server(part) => part.measure(args, dir).await?,
+        #[cfg(all(feature = "mysql", feature = "postgres"))]
+        Part::Database(part) => part.measure(args, dir).await?,
     };
     measured.peak_bytes = peak_bytes()?;
     output::json(&measured)?;

@@ -93,10 +93,15 @@ pub(super) fn outbox_row(n: u64, events: u64, payload: usize) -> OutboxRow {
 }
 
 pub(super) fn mapping() -> Spec {
+    mapping_to("employees")
+}
+
+/// The same for a table of another name.
+pub(super) fn mapping_to(table: &str) -> Spec {
     let path = |column: &str, path: &str| (column.to_owned(), ValueSpec::Path(path.to_owned()));
     Spec {
         on: vec!["user.updated".into()],
-        table: "employees".into(),
+        table: table.into(),
         key: vec![path("tenant_id", "tenantId"), path("user_id", "entityId")],
         set: vec![
             path("first_name", "data.firstName"),

@@ -136,7 +136,7 @@ async fn truncate_is_refused() {
     handle.capture(&source("people")).await.unwrap();
     let error = site.execute("TRUNCATE people").await.unwrap_err();
     assert!(error.contains("use DELETE"), "{error}");
-    handle.release("people").await.unwrap();
+    handle.uncapture("people").await.unwrap();
     site.execute("TRUNCATE people").await.unwrap();
 }
 

@@ -35,7 +35,7 @@ pub async fn a_changed_table_is_noticed<S: Site>() {
     site.execute(PEOPLE).await.unwrap();
     let told = problem::<S>(&handle).await;
     assert!(told.contains("title is gone"), "{told}");
-    assert!(handle.release("people").await.unwrap());
+    assert!(handle.uncapture("people").await.unwrap());
     assert_eq!(handle.captured().await.unwrap(), []);
 }
 
@@ -91,8 +91,8 @@ pub async fn a_released_table_is_left_alone<S: Site>() {
     assert!(statements.iter().any(|sql| sql.contains("TRIGGER")));
     let insert = |id| format!("INSERT INTO people VALUES ('acme', '{id}', 'Ann', 41)");
     site.execute(&insert(1)).await.unwrap();
-    assert!(handle.release("people").await.unwrap());
-    assert!(!handle.release("people").await.unwrap());
+    assert!(handle.uncapture("people").await.unwrap());
+    assert!(!handle.uncapture("people").await.unwrap());
     site.execute(&insert(2)).await.unwrap();
     assert_eq!(told(&site).await, ["person.created acme 1"]);
     assert_eq!(handle.captured().await.unwrap(), []);

@@ -115,6 +115,15 @@ async fn measure(
     })
 }
 
+/// Removes what parts have put onto a server.
+pub(in crate::commands::bench) async fn clear_at(
+    url: &str,
+    args: &Bench,
+    dir: &Path,
+) -> anyhow::Result<()> {
+    clear(&connect(url).await?, args, dir).await
+}
+
 /// Removes what the parts have put there.
 async fn clear(server: &redis::Transport, args: &Bench, dir: &Path) -> anyhow::Result<()> {
     let place = Place::of(args, dir, rows::LOG)?;

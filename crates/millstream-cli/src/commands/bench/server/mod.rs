@@ -10,5 +10,7 @@ mod outbox;
 mod part;
 mod report;
 
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+pub(super) use command::clear_at;
 pub(super) use command::run;
 pub(super) use part::ServerPart;

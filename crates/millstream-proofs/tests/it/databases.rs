@@ -1,0 +1,24 @@
+//! The beginning of the employees history in databases of three kinds, while servers and processes die.
+
+use std::ffi::OsString;
+
+use crate::run::{employees, prove};
+
+fn survives(more: &[&str]) -> String {
+    let arguments = ["databases", "--kills", "6", "--count", "4000"];
+    let mut arguments: Vec<OsString> = arguments.iter().chain(more).map(OsString::from).collect();
+    if let Some(events) = employees() {
+        arguments.extend(["--events".into(), events.into()]);
+    }
+    prove(arguments)
+}
+
+#[test]
+fn databases_follow_what_is_published() {
+    println!("{}", survives(&[]));
+}
+
+#[test]
+fn databases_follow_what_is_captured() {
+    println!("{}", survives(&["--capture"]));
+}
