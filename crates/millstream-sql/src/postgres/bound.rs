@@ -3,12 +3,17 @@
 //! An index keeps an entry for each event that was numbered until nobody can see its old row any more: a
 //! transaction that reads for an hour makes every search begin with an hour of them. So it begins above
 //! the ids of which none can come any more.
+//!
+//! A server that crashed, or another one in its place, gives some of these ids again: what a sequence gave
+//! to transactions that did not commit, it forgets. No session outlives that. So a bound counts for sessions
+//! alone that were there before the sequence was read for it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::GenericClient;
+use deadpool_postgres::Object;
+use tokio_postgres::Client;
 
 use millstream_core::error::Error;
 use millstream_core::name::StreamName;
@@ -27,8 +32,9 @@ pub(super) struct Bounds(Mutex<HashMap<StreamName, Bound>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Bound {
-    /// Nothing at or below this id is unsent, nor will be.
+    /// Nothing at or below this id is unsent, nor will be, and when the sequence was read for it.
     above: i64,
+    since: Instant,
     candidate: Option<Candidate>,
     /// When a bound was looked for, and when everything was looked at.
     tried: Instant,
@@ -43,6 +49,8 @@ struct Bound {
 struct Candidate {
     id: i64,
     xmax: i64,
+    /// When it began to be read.
+    since: Instant,
 }
 
 /// A look at the outbox.
@@ -50,34 +58,34 @@ struct Candidate {
 pub(super) struct Look {
     /// Above this id.
     pub(super) above: i64,
-    /// What will be the bound if it finds everything.
-    then: Option<i64>,
+    /// What will be the bound if it finds everything, and since when.
+    then: Option<(i64, Instant)>,
 }
 
 impl Bounds {
-    /// Begins a look. The statement that looks must begin after this has returned.
+    /// Begins a look by this session, whose next statement looks.
     pub(super) async fn look(
         &self,
-        client: &impl GenericClient,
+        session: &Object,
         db: &Database,
         stream: &StreamName,
     ) -> Result<Look, Error> {
         let now = Instant::now();
         let mut bound = self.bound(stream, now);
-        let everything = now.duration_since(bound.looked) >= EVERYTHING_INTERVAL;
-        let above = if everything { 0 } else { bound.above };
+        let above = bound.above_for(session, now);
         if now.duration_since(bound.tried) < INTERVAL {
             return Ok(Look { above, then: None });
         }
         bound.tried = now;
         let mut then = None;
         match bound.candidate {
-            None => bound.candidate = Some(candidate(client, db).await?),
-            Some(candidate) if horizon(client).await? >= candidate.xmax => {
-                then = Some(candidate.id);
-                bound.candidate = None;
+            Some(candidate) if outlives(session, candidate.since) => {
+                if horizon(session).await? >= candidate.xmax {
+                    then = Some((candidate.id, candidate.since));
+                    bound.candidate = None;
+                }
             }
-            Some(_) => {}
+            _ => bound.candidate = Some(candidate(session, db).await?),
         }
         if let Some(known) = self.lock().get_mut(stream) {
             (known.tried, known.candidate) = (bound.tried, bound.candidate);
@@ -94,7 +102,10 @@ impl Bounds {
             if look.above == 0 {
                 bound.looked = Instant::now();
             }
-            bound.above = look.then.unwrap_or(bound.above).max(bound.above);
+            // A later one may be lower, after a crash.
+            if let Some((above, since)) = look.then {
+                (bound.above, bound.since) = (above, since);
+            }
         }
     }
 
@@ -106,6 +117,7 @@ impl Bounds {
     fn bound(&self, stream: &StreamName, now: Instant) -> Bound {
         let begun = Bound {
             above: 0,
+            since: now,
             candidate: None,
             tried: now,
             looked: now,
@@ -118,15 +130,31 @@ impl Bounds {
     }
 }
 
+impl Bound {
+    /// Where a session begins to look.
+    fn above_for(&self, session: &Object, now: Instant) -> i64 {
+        let everything = now.duration_since(self.looked) >= EVERYTHING_INTERVAL;
+        match everything || !outlives(session, self.since) {
+            true => 0,
+            false => self.above,
+        }
+    }
+}
+
+/// Whether a session was there before that: no crash has come in between.
+fn outlives(session: &Object, moment: Instant) -> bool {
+    // Noted when the session was there already.
+    Object::metrics(session).created < moment
+}
+
 /// Whether an event waits for a number.
 pub(super) async fn anything_waits(db: &Database, stream: &StreamName) -> Result<bool, Error> {
     const DOING: &str = "look for unsent events";
     let failed = while_doing(DOING);
     let now = Instant::now();
     let bound = db.bounds.bound(stream, now);
-    let everything = now.duration_since(bound.looked) >= EVERYTHING_INTERVAL;
-    let above = if everything { 0 } else { bound.above };
     let connection = db.connection(DOING).await?;
+    let above = bound.above_for(&connection, now);
     let query = connection
         .prepare_cached(&db.sql(
             "SELECT EXISTS (SELECT 1 FROM ~outbox WHERE stream = $1 AND seq IS NULL AND id > $2)",
@@ -140,8 +168,9 @@ pub(super) async fn anything_waits(db: &Database, stream: &StreamName) -> Result
         .map_err(failed)
 }
 
-async fn candidate(client: &impl GenericClient, db: &Database) -> Result<Candidate, Error> {
+async fn candidate(client: &Client, db: &Database) -> Result<Candidate, Error> {
     let failed = while_doing("look for the last id of the outbox");
+    let since = Instant::now();
     // Two statements: the snapshot must come after.
     let sequence = client
         .query_one(&db.sql("SELECT last_value FROM ~outbox_id_seq"), &[])
@@ -157,11 +186,12 @@ async fn candidate(client: &impl GenericClient, db: &Database) -> Result<Candida
     Ok(Candidate {
         id: sequence.get(0),
         xmax: snapshot.get(0),
+        since,
     })
 }
 
 /// Below this transaction, all have ended.
-async fn horizon(client: &impl GenericClient) -> Result<i64, Error> {
+async fn horizon(client: &Client) -> Result<i64, Error> {
     client
         .query_one(
             "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint",

@@ -33,7 +33,7 @@ pub(super) async fn number_rows(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
 
     let mut connection = db.connection(DOING).await?;
-    let look = db.bounds.look(&**connection, db, stream).await?;
+    let look = db.bounds.look(&connection, db, stream).await?;
     let tx = connection.transaction().await.map_err(failed)?;
     // Locked, since the application may change or remove what was not sent yet. The columns come after
     // the window: it must not read what is above the bound.

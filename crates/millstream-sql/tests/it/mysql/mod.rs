@@ -12,6 +12,7 @@ mod numbering;
 mod plain;
 mod publishing;
 mod site;
+mod trouble;
 mod unique;
 mod values;
 

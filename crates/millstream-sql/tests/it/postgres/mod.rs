@@ -1,5 +1,6 @@
 //! Databases of a PostgreSQL server.
 
+mod bound;
 mod captured;
 mod handlers;
 mod migrated;
@@ -8,6 +9,7 @@ mod order;
 mod outage;
 mod outcome;
 mod site;
+mod trouble;
 mod values;
 
 use site::Site;

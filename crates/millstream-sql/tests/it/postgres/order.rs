@@ -88,14 +88,14 @@ async fn write(site: Arc<Site>, writer: u64, committed: Arc<AtomicU64>) {
     }
 }
 
-fn insert(key: u64, writer: u64, n: u64) -> String {
+pub(super) fn insert(key: u64, writer: u64, n: u64) -> String {
     format!(
         "INSERT INTO outbox (event_type, tenant_id, entity_id, event_data)
          VALUES ('user.updated', 'acme', '{key}', '{{\"w\":{writer},\"n\":{n}}}');"
     )
 }
 
-async fn number(relay: &Database, tops: &mut [Lease]) -> u64 {
+pub(super) async fn number(relay: &Database, tops: &mut [Lease]) -> u64 {
     let now = Timestamp::from_millis(0);
     let rows = relay.number(tops, 50, now).await.unwrap();
     for lease in tops {
@@ -104,7 +104,7 @@ async fn number(relay: &Database, tops: &mut [Lease]) -> u64 {
     rows.len() as u64
 }
 
-async fn tops(relay: &Database) -> Vec<Lease> {
+pub(super) async fn tops(relay: &Database) -> Vec<Lease> {
     let feeds: Vec<_> = (0..SHARDS).map(|n| Feed::Owned(shard(n))).collect();
     relay.register(Role::Relay, &feeds).await.unwrap();
     let rows = relay.leases(Role::Relay).await.unwrap();

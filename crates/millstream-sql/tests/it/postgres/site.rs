@@ -125,7 +125,7 @@ impl Drop for Site {
 }
 
 /// A connection that works until it is dropped.
-async fn connect(address: SocketAddr, database: &str) -> Client {
+pub(super) async fn connect(address: SocketAddr, database: &str) -> Client {
     let url = format!("postgres://postgres@{address}/{database}");
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     // It ends with its client, or with the server; whoever uses it then is told.

@@ -1,9 +1,10 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Content, Delivery, Outcome};
 use millstream_core::entry::Entry;
-use millstream_core::error::Error;
+use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Feed, Lease, Role};
 use millstream_core::mapping::{Router, Spec, compile, table_names};
 use millstream_core::store::{Applied, Batch, Store};
@@ -13,6 +14,9 @@ use crate::sample::instance;
 
 /// What entries are read at, and applied at.
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// How long a database that is away gets before it is asked again.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// The consumer of one feed, without the engine around it.
 #[derive(Debug)]
@@ -110,6 +114,40 @@ impl<H: Store> Consumer<H> {
         let applied = self.apply_batch(&batch).await?;
         self.at = batch.to;
         Ok(applied)
+    }
+
+    /// Applies entries through outages, as the engine does: a batch whose outcome is unknown is looked
+    /// up. Says how many outages there were.
+    ///
+    /// # Errors
+    ///
+    /// Anything else is one.
+    pub async fn persist(&mut self, entries: &[Entry]) -> Result<u64, Error> {
+        let batch = self.batch(entries);
+        let mut outages = 0;
+        loop {
+            let error = match self.apply_batch(&batch).await {
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            if error.kind() != ErrorKind::Unavailable {
+                return Err(error);
+            }
+            outages += 1;
+            let known = loop {
+                match self.store.checkpoint(&self.lease).await {
+                    Err(error) if error.kind() == ErrorKind::Unavailable => {
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    known => break known?,
+                }
+            };
+            if known.as_ref() == Some(&batch.to) {
+                break;
+            }
+        }
+        self.at = batch.to;
+        Ok(outages)
     }
 
     /// Applies a batch, and stays where it is.
