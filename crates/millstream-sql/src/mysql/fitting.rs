@@ -28,8 +28,15 @@ pub(super) enum Fit {
     Single,
 }
 
-/// The columns of a table that have one.
-pub(super) type Fits = HashMap<Arc<str>, Fit>;
+/// What must be known of a table to write to it.
+#[derive(Debug, Default)]
+pub(super) struct Fits {
+    /// Columns that take what the server would not refuse by itself.
+    pub(super) columns: HashMap<Arc<str>, Fit>,
+    /// Whether its rows can be written many at a time although their order counts: all that relates them
+    /// is a key that takes different texts for equal.
+    pub(super) only_folds: bool,
+}
 
 impl Fit {
     /// Of a column, as it was declared.
@@ -72,7 +79,9 @@ pub(super) fn bind(
     columns: &[Arc<str>],
     values: &[Value],
 ) -> Result<Vec<Bound>, Error> {
-    let one = |(column, value): (&Arc<str>, &Value)| match fits.and_then(|fits| fits.get(column)) {
+    let one = |(column, value): (&Arc<str>, &Value)| match fits
+        .and_then(|fits| fits.columns.get(column))
+    {
         None => Ok(bound(value)),
         Some(fit) => fit.bind(value).map_err(|reason| {
             let text = format!("{table}.{column} {reason}");

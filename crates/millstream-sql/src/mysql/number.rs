@@ -132,8 +132,21 @@ async fn next(
     ));
     let parameters = values![last, stream, first, last];
     let earlier = session.all(DOING, &sql, parameters).await?;
-    waiting.extend(earlier.iter().map(read));
+    take_along(&mut waiting, earlier.iter().map(read).collect());
     Ok(in_order(waiting, limit))
+}
+
+/// Adds the earlier versions of what is there, which were seen later: of a key whose rows have come since,
+/// some may be seen and others not, so those wait for the next time.
+fn take_along(waiting: &mut Vec<Waiting>, earlier: Vec<Waiting>) {
+    let mut last: HashMap<&(Bytes, Bytes), i64> = HashMap::new();
+    for row in waiting.iter() {
+        let version = last.entry(&row.key).or_insert(row.version);
+        *version = row.version.max(*version);
+    }
+    let belongs = |row: &Waiting| last.get(&row.key).is_some_and(|last| row.version < *last);
+    let earlier: Vec<Waiting> = earlier.into_iter().filter(belongs).collect();
+    waiting.extend(earlier);
 }
 
 fn read(row: &Row) -> Waiting {
@@ -226,6 +239,14 @@ mod tests {
         assert_eq!(in_order(all.clone(), 9), [1, 9, 3, 2, 4]);
         // A part of it is a beginning of each key.
         assert_eq!(in_order(all, 3), [1, 9, 3]);
+    }
+
+    /// Versions 4 to 6 of `b` were committed between the two looks: 5 alone is seen, behind 4.
+    #[test]
+    fn what_has_come_between_two_looks_waits() {
+        let mut waiting = rows(&[(1, "a", 1), (3, "a", 3)]);
+        take_along(&mut waiting, rows(&[(9, "a", 2), (8, "b", 5), (7, "a", 4)]));
+        assert_eq!(waiting, rows(&[(1, "a", 1), (3, "a", 3), (9, "a", 2)]));
     }
 
     #[test]

@@ -39,15 +39,19 @@ pub(super) async fn describe(
                WHERE table_schema = database() AND table_name = ? ORDER BY ordinal_position";
     let rows = session.all(DOING, sql, values![name]).await?;
     let mut folding: HashSet<Arc<str>> = HashSet::new();
-    let mut fits = Fits::new();
+    let mut fits = Fits::default();
+    let mut bending: HashSet<Arc<str>> = HashSet::new();
     let mut columns = Vec::with_capacity(rows.len());
     for row in &rows {
         let declared = Declared::read(row);
+        if declared.bends() {
+            bending.insert(declared.name.clone());
+        }
         if declared.folds() {
             folding.insert(declared.name.clone());
         }
         if let Some(fit) = Fit::of(&declared.data_type, &declared.column_type) {
-            fits.insert(declared.name.clone(), fit);
+            fits.columns.insert(declared.name.clone(), fit);
         }
         let generated = integer(row, 4) != 0;
         columns.push(Column {
@@ -69,6 +73,13 @@ pub(super) async fn describe(
         .any(|column| folding.contains(column));
     // `ON DUPLICATE KEY UPDATE` takes any unique value for the key that was meant.
     let several = indexes.len() > 1;
+    let reaches = is_related(session, prefix, name).await?;
+    let bends = indexes
+        .iter()
+        .flat_map(|index| &index.columns)
+        .any(|column| bending.contains(column));
+    let plain = indexes.iter().all(|index| index.plain);
+    fits.only_folds = folded && plain && !several && !reaches && !bends;
     let table = Table {
         columns,
         unique: indexes
@@ -76,7 +87,7 @@ pub(super) async fn describe(
             .filter(|index| index.plain)
             .map(|index| index.columns)
             .collect(),
-        related: folded || several || is_related(session, prefix, name).await?,
+        related: folded || several || reaches,
     };
     Ok(Some((table, fits)))
 }

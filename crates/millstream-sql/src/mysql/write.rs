@@ -14,7 +14,8 @@ use crate::mysql::error::{DUPLICATE_ENTRY, from_mysql, number};
 use crate::mysql::fitting::{self, Fits};
 use crate::mysql::session::Session;
 
-/// Writes a set: all rows at once, or one after another where one may be in another's way.
+/// Writes a set: all rows at once, or one after another where one may be in another's way and nothing
+/// would tell.
 ///
 /// # Errors
 ///
@@ -26,7 +27,11 @@ pub(super) async fn write(
 ) -> Result<(), Error> {
     let shape = set.shape;
     let form = Form::of(shape);
-    if shape.ordered {
+    let guarded = shape.ordered
+        && form == Form::Insert
+        && set.rows.len() > 1
+        && fits.is_some_and(|fits| fits.only_folds);
+    if shape.ordered && !guarded {
         for row in &set.rows {
             write_one(session, fits, shape, form, row).await?;
         }
@@ -44,8 +49,12 @@ pub(super) async fn write(
     let rows = rows.collect::<Result<_, Error>>()?;
     match form {
         Form::Insert => {
+            let tail = match guarded {
+                true => guarded_tail(shape),
+                false => insert_tail(shape),
+            };
             session
-                .insert(&doing, &insert_head(shape), &insert_tail(shape), rows)
+                .insert(&doing, &insert_head(shape), &tail, rows)
                 .await
         }
         Form::Delete => {
@@ -219,6 +228,22 @@ fn insert_tail(shape: &Shape) -> String {
         set => each(set, ", ", |c| format!("{c} = VALUES({c})")),
     };
     format!("ON DUPLICATE KEY UPDATE {update}")
+}
+
+/// The same for a table whose key takes different texts for equal: a row whose key has other bytes is an
+/// error, after which the events are tried one by one.
+fn guarded_tail(shape: &Shape) -> String {
+    let same = each(&shape.key, " AND ", |c| {
+        format!("CAST({c} AS BINARY) <=> CAST(VALUES({c}) AS BINARY)")
+    });
+    let key = Backticked(&shape.key[0]);
+    // No double is as large as that; a constant would be worked out before any row is looked at.
+    let guard = format!("{key} = IF({same}, {key}, EXP(710 + CHAR_LENGTH({key})))");
+    let set = each(&shape.set, ", ", |c| format!("{c} = VALUES({c})"));
+    match shape.set.is_empty() {
+        true => format!("ON DUPLICATE KEY UPDATE {guard}"),
+        false => format!("ON DUPLICATE KEY UPDATE {guard}, {set}"),
+    }
 }
 
 fn each(columns: &[Arc<str>], between: &str, form: impl Fn(Backticked<'_>) -> String) -> String {

@@ -35,6 +35,40 @@ async fn an_id_that_only_looks_the_same_changes_no_other_row() {
     }
 }
 
+/// Many rows at once, in order: those whose ids only look the same are found out, and nothing else is held
+/// up by them.
+#[tokio::test]
+async fn rows_of_a_folding_table_are_written_at_once() {
+    let (site, mut source, mut consumer) = things(
+        "CREATE TABLE things (
+           id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci PRIMARY KEY, a INT, b INT)",
+    )
+    .await;
+    let mut sent = Vec::new();
+    for round in 0..3 {
+        for number in 0..100 {
+            let data = format!("{{\"a\":{round},\"b\":{number}}}");
+            sent.push(set(&format!("k{number}"), &data));
+        }
+    }
+    sent.insert(150, set("K7", r#"{"a":9}"#));
+    sent.insert(250, set("k8 ", r#"{"a":9}"#));
+    let entries = source.send_all(&sent);
+    assert_eq!(consumer.settle(&entries).await, "300 applied, 2 dead");
+    assert_eq!(
+        site.rows("SELECT count(*), min(a), max(a), sum(b) FROM things")
+            .await,
+        ["100|2|2|4950"]
+    );
+    let again = source.send_all([&set("k1", "{}"), &set("k2", r#"{"a":5}"#)]);
+    assert_eq!(consumer.settle(&again).await, "2 applied");
+    assert_eq!(
+        site.rows("SELECT id, a, b FROM things WHERE id IN ('k1', 'k2') ORDER BY id")
+            .await,
+        ["k1|2|1", "k2|5|2"]
+    );
+}
+
 /// Whatever a database's own default is, our tables compare every byte.
 #[tokio::test]
 async fn our_tables_do_not_take_the_default_of_the_database() {
