@@ -15,6 +15,7 @@ mod history;
 mod info;
 mod memory;
 mod model;
+mod outbox;
 mod play;
 mod run;
 mod settle;
@@ -50,6 +51,8 @@ enum Proof {
     Cluster(topology::Slots),
     /// Keep one history in databases of three kinds, while servers and processes die
     Databases(databases::Databases),
+    /// Let many write to an outbox, and number what they wrote at the same time
+    Outbox(outbox::Outbox),
     /// Measure a consumer's memory with a long backlog and with a short one
     Memory(memory::Memory),
     /// Play a part in a proof
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Proof::Failover(args) => topology::failover(args).map(Some),
         Proof::Cluster(args) => topology::cluster(args).map(Some),
         Proof::Databases(args) => databases::databases(args).map(Some),
+        Proof::Outbox(args) => outbox::outbox(args).map(Some),
         Proof::Memory(args) => memory::memory(args).map(Some),
         Proof::Part(part) => child::run(part).map(|()| None),
         Proof::Drain(args) => memory::drain(args).map(Some),

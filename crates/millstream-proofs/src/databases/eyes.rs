@@ -12,12 +12,12 @@ use millstream::rusqlite::{Connection, OpenFlags, Row};
 const BUSY_MAX: Duration = Duration::from_secs(10);
 
 /// A row as texts; null is none.
-pub(super) type Texts = Vec<Option<String>>;
+pub(crate) type Texts = Vec<Option<String>>;
 
 /// Where to look into a database, past the code that is being judged. Each look is by a connection of
 /// its own, since servers come and go.
 #[derive(Debug, Clone)]
-pub(super) enum Eyes {
+pub(crate) enum Eyes {
     Sqlite(PathBuf),
     Postgres(String),
     MariaDb(String),
@@ -25,7 +25,7 @@ pub(super) enum Eyes {
 
 impl Eyes {
     /// All rows of a query that all databases understand.
-    pub(super) async fn rows(&self, sql: &str) -> anyhow::Result<Vec<Texts>> {
+    pub(crate) async fn rows(&self, sql: &str) -> anyhow::Result<Vec<Texts>> {
         let rows = match self {
             Self::Sqlite(path) => sqlite(path, sql),
             Self::Postgres(url) => postgres(url, sql).await,
@@ -35,7 +35,7 @@ impl Eyes {
     }
 
     /// The one number that a query gives.
-    pub(super) async fn number(&self, sql: &str) -> anyhow::Result<u64> {
+    pub(crate) async fn number(&self, sql: &str) -> anyhow::Result<u64> {
         let rows = self.rows(sql).await?;
         let number = rows.first().and_then(|row| row.first()?.as_deref());
         let number = number.with_context(|| format!("{sql}: no row"))?;

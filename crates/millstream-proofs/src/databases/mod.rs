@@ -6,5 +6,6 @@ mod proof;
 mod site;
 mod stage;
 
-pub(crate) use eyes::connect;
+pub(crate) use eyes::{Eyes, connect};
 pub(crate) use proof::{Databases, databases};
+pub(crate) use site::runtime;

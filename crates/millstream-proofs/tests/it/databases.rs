@@ -22,3 +22,26 @@ fn databases_follow_what_is_published() {
 fn databases_follow_what_is_captured() {
     println!("{}", survives(&["--capture"]));
 }
+
+fn numbers(database: &str) {
+    let arguments = [
+        "outbox",
+        "--database",
+        database,
+        "--rows",
+        "20000",
+        "--hold",
+        "5",
+    ];
+    println!("{}", prove(arguments));
+}
+
+#[test]
+fn an_outbox_on_postgresql_loses_and_reorders_nothing() {
+    numbers("postgres");
+}
+
+#[test]
+fn an_outbox_on_mariadb_loses_and_reorders_nothing() {
+    numbers("mariadb");
+}

@@ -35,27 +35,40 @@ pub(super) async fn number_rows(
     let mut connection = db.connection(DOING).await?;
     let look = db.bounds.look(&connection, db, stream).await?;
     let tx = connection.transaction().await.map_err(failed)?;
-    // Locked, since the application may change or remove what was not sent yet. The columns come after
-    // the window: it must not read what is above the bound.
-    let query = tx
+    // In two statements: in one, the server may look for each row of a long backlog among these anew. The
+    // window comes without the columns: it must not read what is above the bound.
+    let next = tx
         .prepare_cached(&db.sql(&format!(
-            "SELECT {COLUMNS}, id FROM ~outbox
-             WHERE seq IS NULL AND stream = $1 AND id IN (
-               SELECT id FROM (
-                 SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM (
-                   SELECT id, {LENGTH} AS bytes FROM ~outbox
-                   WHERE stream = $1 AND seq IS NULL AND id > $2 ORDER BY id LIMIT $3
-                 ) next
-               ) bounded WHERE before < $4
-             )
-             ORDER BY id FOR UPDATE"
+            "SELECT id FROM (
+               SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM (
+                 SELECT id, {LENGTH} AS bytes FROM ~outbox
+                 WHERE stream = $1 AND seq IS NULL AND id > $2 ORDER BY id LIMIT $3
+               ) next
+             ) bounded WHERE before < $4"
         )))
         .await
         .map_err(failed)?;
-    let found = tx
-        .query(&query, &[&stream.as_str(), &look.above, &limit, &BYTES_MAX])
+    let next = tx
+        .query(&next, &[&stream.as_str(), &look.above, &limit, &BYTES_MAX])
         .await
         .map_err(failed)?;
+    let next: Vec<i64> = next.iter().map(|row| row.get(0)).collect();
+    // Locked, since the application may change or remove what was not sent yet.
+    let query = tx
+        .prepare_cached(&db.sql(&format!(
+            "SELECT {COLUMNS}, id, seq IS NULL AND stream = $2 FROM ~outbox
+             WHERE id = ANY ($1) ORDER BY id FOR UPDATE"
+        )))
+        .await
+        .map_err(failed)?;
+    let mut found = match next.is_empty() {
+        true => Vec::new(),
+        false => tx
+            .query(&query, &[&next, &stream.as_str()])
+            .await
+            .map_err(failed)?,
+    };
+    found.retain(|row| row.get(13));
 
     let mut rows = Vec::with_capacity(found.len());
     let mut ids: Vec<i64> = Vec::with_capacity(found.len());
