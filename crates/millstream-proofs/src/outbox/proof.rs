@@ -23,7 +23,7 @@ const SHARDS: u16 = 4;
 /// Rows that are numbered at a time.
 const LIMIT: usize = 1_000;
 
-/// How long what was committed may wait for its number once nobody writes.
+/// How long nothing may get a number, while something waits for one.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
@@ -167,11 +167,14 @@ impl Relay {
 
     /// Numbers until there are so many.
     async fn reach(&mut self, rows: u64) -> anyhow::Result<()> {
-        let started = Instant::now();
+        let mut moved = (Instant::now(), self.numbered);
         while self.numbered < rows {
             self.number().await?;
+            if self.numbered > moved.1 {
+                moved = (Instant::now(), self.numbered);
+            }
             ensure!(
-                started.elapsed() < WAIT_MAX,
+                moved.0.elapsed() < WAIT_MAX,
                 "{} of {rows} rows have a number",
                 self.numbered
             );

@@ -7,6 +7,7 @@
 //! are dear, `log_suite!(one by one: Place)` makes one test of all. The crate needs `tokio` with `rt-multi-thread` and `macros`.
 
 pub mod capture;
+pub mod injection;
 pub mod leases;
 pub mod log;
 mod model;

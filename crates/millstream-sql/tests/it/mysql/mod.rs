@@ -22,6 +22,10 @@ mod capture {
     millstream_testkit::capture_suite!(crate::mysql::Database);
 }
 
+mod injection {
+    millstream_testkit::injection_suite!(crate::mysql::Database);
+}
+
 mod leases {
     millstream_testkit::leases_suite!(crate::mysql::Database);
 }

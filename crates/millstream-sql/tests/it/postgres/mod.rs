@@ -18,6 +18,10 @@ mod capture {
     millstream_testkit::capture_suite!(crate::postgres::Site);
 }
 
+mod injection {
+    millstream_testkit::injection_suite!(crate::postgres::Site);
+}
+
 mod leases {
     millstream_testkit::leases_suite!(crate::postgres::Site);
 }

@@ -22,6 +22,10 @@ mod capture {
     millstream_testkit::capture_suite!(crate::sqlite::File);
 }
 
+mod injection {
+    millstream_testkit::injection_suite!(crate::sqlite::File);
+}
+
 mod leases {
     millstream_testkit::leases_suite!(crate::sqlite::File);
 }
