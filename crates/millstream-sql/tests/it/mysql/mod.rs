@@ -16,6 +16,10 @@ mod values;
 
 use site::Site as Database;
 
+mod injection {
+    millstream_testkit::injection_suite!(crate::mysql::Database);
+}
+
 mod leases {
     millstream_testkit::leases_suite!(crate::mysql::Database);
 }

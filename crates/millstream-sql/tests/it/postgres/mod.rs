@@ -11,6 +11,10 @@ mod values;
 
 use site::Site;
 
+mod injection {
+    millstream_testkit::injection_suite!(crate::postgres::Site);
+}
+
 mod leases {
     millstream_testkit::leases_suite!(crate::postgres::Site);
 }

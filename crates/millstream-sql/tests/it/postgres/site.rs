@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use millstream_core::name::AppName;
-use millstream_sql::identifier::Prefix;
+use millstream_sql::identifier::{Prefix, Quoted};
 use millstream_sql::postgres::{Database, Options, migrate};
-use millstream_testkit::server::Postgres;
+use millstream_testkit::server::{Postgres, run};
 use millstream_testkit::{app, stream, suite};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -103,6 +104,14 @@ impl Site {
         connect(self.address(), &self.name).await
     }
 
+    /// One of the server's own programs, for this database.
+    fn program(&self, name: &str) -> Command {
+        let mut command = Postgres::program(name).unwrap();
+        let url = format!("postgres://postgres@{}/{}", self.address(), self.name);
+        command.arg("--dbname").arg(url);
+        command
+    }
+
     /// Options for a process that reaches the server there.
     pub(crate) fn options(&self, application: &AppName, address: SocketAddr) -> Options {
         let url = format!("postgres://postgres@{address}/{}", self.name);
@@ -131,6 +140,10 @@ async fn connect(address: SocketAddr, database: &str) -> Client {
 
 impl suite::Site for Site {
     type Handle = Database;
+
+    const OBJECTS: &'static str = "SELECT relname::text FROM pg_class
+                                    WHERE relnamespace = current_schema()::regnamespace
+                                    UNION ALL SELECT tgname::text FROM pg_trigger";
 
     const CASES: u32 = 48;
     // No multiple of what a batch or a savepoint takes.
@@ -201,5 +214,23 @@ impl suite::Site for Site {
         format!(
             "INSERT {into} ON CONFLICT (event_id) DO UPDATE SET event_data = excluded.event_data"
         )
+    }
+
+    fn quoted(name: &str) -> String {
+        Quoted(name).to_string()
+    }
+
+    async fn back_up(&self) -> Vec<u8> {
+        run(self.program("pg_dump"), b"").unwrap()
+    }
+
+    async fn restore(&self, copy: &[u8]) {
+        let empty = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                       WHERE datname = current_database() AND pid <> pg_backend_pid();
+                     DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+        self.execute(empty).await.unwrap();
+        let mut restore = self.program("psql");
+        restore.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]);
+        run(restore, copy).unwrap();
     }
 }

@@ -17,6 +17,10 @@ mod yielding;
 
 use site::File;
 
+mod injection {
+    millstream_testkit::injection_suite!(crate::sqlite::File);
+}
+
 mod leases {
     millstream_testkit::leases_suite!(crate::sqlite::File);
 }

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Content, Delivery, Outcome};
 use millstream_core::entry::Entry;
-use millstream_core::error::Error;
+use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Feed, Lease, Role};
 use millstream_core::mapping::{Router, Spec, compile, table_names};
 use millstream_core::store::{Applied, Batch, Store};
@@ -13,6 +13,9 @@ use crate::sample::instance;
 
 /// What entries are read at, and applied at.
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// How often a batch is tried again.
+const FAILURES_MAX: u32 = 1_000;
 
 /// The consumer of one feed, without the engine around it.
 #[derive(Debug)]
@@ -110,6 +113,31 @@ impl<H: Store> Consumer<H> {
         let applied = self.apply_batch(&batch).await?;
         self.at = batch.to;
         Ok(applied)
+    }
+
+    /// Applies entries however often the database is away meanwhile, and says how often it was.
+    ///
+    /// As the engine does it: whether a commit got through that nobody answered is looked up.
+    pub async fn insist(&mut self, entries: &[Entry]) -> u32 {
+        let batch = self.batch(entries);
+        let mut failures = 0;
+        while failures < FAILURES_MAX {
+            let error = match self.apply_batch(&batch).await {
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            failures += 1;
+            match self.store.checkpoint(&self.lease).await {
+                Ok(Some(at)) if at == batch.to => break,
+                Ok(Some(at)) => assert_eq!(at, batch.from, "all of a batch, or nothing"),
+                Ok(None) => panic!("nobody else took the feed"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
+            }
+        }
+        assert!(failures < FAILURES_MAX, "it never gets through");
+        self.at = batch.to;
+        failures
     }
 
     /// Applies a batch, and stays where it is.
