@@ -104,6 +104,21 @@ impl Site {
         connect(self.address(), &self.name).await
     }
 
+    /// The same by another way.
+    pub(crate) async fn open_at(&self, address: SocketAddr) -> Client {
+        connect(address, &self.name).await
+    }
+
+    /// Waits until a session of ours waits for a lock.
+    pub(crate) async fn one_waits(&self) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND application_name = 'millstream'
+                         AND wait_event_type = 'Lock'";
+        while suite::Site::rows(self, waiting).await == ["0"] {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    }
+
     /// One of the server's own programs, for this database.
     fn program(&self, name: &str) -> Command {
         let mut command = Postgres::program(name).unwrap();
@@ -114,7 +129,18 @@ impl Site {
 
     /// Options for a process that reaches the server there.
     pub(crate) fn options(&self, application: &AppName, address: SocketAddr) -> Options {
-        let url = format!("postgres://postgres@{address}/{}", self.name);
+        self.options_with(application, address, "")
+    }
+
+    /// A process whose sessions have a setting of the user's own: `name=value`.
+    pub(crate) fn with_setting(&self, setting: &str) -> Database {
+        let escaped = setting.replace('=', "%3D").replace(' ', "%5C%20");
+        let options = format!("?options=-c%20{escaped}");
+        Database::new(self.options_with(&app("hr"), self.address(), &options)).unwrap()
+    }
+
+    fn options_with(&self, application: &AppName, address: SocketAddr, query: &str) -> Options {
+        let url = format!("postgres://postgres@{address}/{}{query}", self.name);
         let mut options = Options::url(application.clone(), &url).unwrap();
         options.prefix = self.prefix.clone();
         options.handlers = handlers();

@@ -1,4 +1,4 @@
-use millstream_core::entry::Entry;
+use millstream_core::entry::{Entry, EntryId};
 use millstream_core::error::ErrorKind;
 use millstream_core::name::EventId;
 use millstream_core::outbox::Outbox as _;
@@ -46,18 +46,26 @@ fn permutations<T: Clone>(things: &[T]) -> Vec<Vec<T>> {
 }
 
 /// After each event, what was delivered so far comes again in every order, one by one or at once, and
-/// twice.
+/// twice; also under other entry ids.
 pub async fn nothing_is_resurrected_by_what_comes_again<S: Site>() {
     let site = S::make("").await;
     site.execute(TABLES).await.unwrap();
     let mut source = Source::shared();
     let mut consumer = Consumer::start(site.connect().await, source.feed(), mappings()).await;
     let entries = life(&mut source);
+    let mut again = 0;
     for (last, state) in STATES.iter().enumerate() {
         let fresh = consumer.settle(&entries[last..=last]).await;
         assert_eq!(fresh, "1 applied");
         for (number, mut order) in permutations(&entries[..=last]).into_iter().enumerate() {
             order.extend(order.clone());
+            if number % 3 == 0 {
+                // Published again, it is another entry.
+                for entry in &mut order {
+                    again += 1;
+                    entry.id = EntryId::new(9, again);
+                }
+            }
             let size = [1, order.len()][number % 2];
             for batch in order.chunks(size) {
                 let settled = consumer.settle(batch).await;
