@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::account::Account;
 use super::folder::Folder;
 
-/// A disk of a few megabytes, mounted into a folder of its own; gone when it is dropped.
+/// a disk of some megabytes, mounted into a folder of its own; gone when it is dropped.
 #[derive(Debug)]
 pub struct SmallDisk {
     folder: Folder,

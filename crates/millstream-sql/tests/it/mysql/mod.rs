@@ -2,7 +2,10 @@
 
 mod collations;
 mod commits;
+mod crossed;
+mod cut;
 mod flushing;
+mod full;
 mod handlers;
 mod locks;
 mod migrated;

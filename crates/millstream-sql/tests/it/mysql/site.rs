@@ -143,8 +143,10 @@ impl Site {
         command
     }
 
-    /// Ends every connection to this database but this one, and says how many there were.
-    pub(crate) async fn kill_connections(&self, conn: &mut Conn) -> usize {
+    /// Ends every connection to this database but this one.
+    pub(crate) async fn kill_connections(&self, conn: &mut Conn) {
+        // The application opens another one.
+        *self.application.lock().await = None;
         let list = "SELECT id FROM information_schema.processlist
                     WHERE db = ? AND id <> connection_id()";
         let ids: Vec<u64> = conn.exec(list, (&self.name,)).await.unwrap();
@@ -152,7 +154,16 @@ impl Site {
             // It may have gone by itself.
             conn.query_drop(format!("KILL {id}")).await.ok();
         }
-        ids.len()
+    }
+
+    /// Waits until a transaction in this database waits for a lock.
+    pub(crate) async fn one_waits(&self) {
+        let waiting = "SELECT count(*) FROM information_schema.innodb_trx t
+                       JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
+                       WHERE t.trx_state = 'LOCK WAIT' AND p.db = database()";
+        while suite::Site::rows(self, waiting).await == ["0"] {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
     /// A connection of the application, for a longer time. Backslashes are nothing special to it, as
@@ -261,7 +272,6 @@ impl suite::Site for Site {
     }
 
     async fn restore(&self, copy: &[u8]) {
-        *self.application.lock().await = None;
         let mut conn = Conn::new(self.server.opts.clone()).await.unwrap();
         self.kill_connections(&mut conn).await;
         let (name, collation) = (&self.name, self.server.collation);

@@ -39,6 +39,15 @@ impl File {
         file
     }
 
+    /// The file and its write-ahead log as a process, or the power, has left them.
+    pub(crate) fn left_as(file: &[u8], log: &[u8]) -> Self {
+        let site = Self::new("");
+        *site.application.lock().unwrap() = None;
+        fs::write(site.path(), file).unwrap();
+        fs::write(site.path().with_extension("db-wal"), log).unwrap();
+        site
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.path.lock().unwrap().clone()
     }
