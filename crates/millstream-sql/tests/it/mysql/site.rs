@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Row, Value};
@@ -162,7 +163,8 @@ impl Site {
                        JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
                        WHERE t.trx_state = 'LOCK WAIT' AND p.db = database()";
         while suite::Site::rows(self, waiting).await == ["0"] {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            // Who looks more often than every 100 ms is shown the same again and again.
+            tokio::time::sleep(Duration::from_millis(120)).await;
         }
     }
 
