@@ -37,13 +37,13 @@ async fn connections_that_are_killed_cost_nothing() {
         }
         let entries = source.send_all(&events);
         let (failed, _) = tokio::join!(consumer.insist(&entries), async {
-            // Each batch is hit a little later than the one before.
-            tokio::time::sleep(Duration::from_micros(u64::from(n) * 100)).await;
+            // Each batch is hit a little later than the one before, sixteen times over.
+            tokio::time::sleep(Duration::from_micros(u64::from(n % 16) * 100)).await;
             site.kill_connections(&mut killer).await
         });
         failures += failed;
     }
-    assert!(failures > BATCHES / 4, "{failures} were hit");
+    assert!(failures > BATCHES / 10, "{failures} were hit");
     let balance = (BATCHES / 2).to_string();
     assert_eq!(site.rows("SELECT balance FROM accounts").await, [balance]);
     let things = (2 * BATCHES).to_string();

@@ -46,13 +46,13 @@ async fn sessions_that_are_ended_cost_nothing() {
             &event("account.credited", "acme", "7", r#"{"amount":1}"#),
         ]);
         let (failed, _) = tokio::join!(consumer.insist(&entries), async {
-            // Each batch is hit a little later than the one before.
-            tokio::time::sleep(Duration::from_micros(u64::from(n) * 150)).await;
+            // Each batch is hit a little later than the one before, sixteen times over.
+            tokio::time::sleep(Duration::from_micros(u64::from(n % 16) * 150)).await;
             site.rows(end).await
         });
         failures += failed;
     }
-    assert!(failures > BATCHES / 4, "{failures} were hit");
+    assert!(failures > BATCHES / 10, "{failures} were hit");
     let balance = (2 * BATCHES).to_string();
     assert_eq!(site.rows("SELECT balance FROM accounts").await, [balance]);
     assert_eq!(
