@@ -9,6 +9,7 @@ mod handlers;
 mod migrated;
 mod mortal;
 mod outage;
+mod plain;
 mod power;
 mod reaching;
 mod reading;
