@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
-use tokio_postgres::Row;
+use tokio_postgres::{GenericClient, Row};
 
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::{Error, ErrorKind};
@@ -37,6 +37,7 @@ impl Leases for Database {
             database: DatabaseId::new(database).map_err(unreadable)?,
             application: AppName::new(application).map_err(unreadable)?,
         };
+        warn_of_lost_commits(&**db).await?;
         if identity.application != self.options.application {
             return Err(Error::new(
                 ErrorKind::Misconfigured,
@@ -252,6 +253,27 @@ impl Leases for Database {
             .map_err(failed)?;
         Ok(row.map(|row| checkpoint(&row, 0)))
     }
+}
+
+/// Says so where a commit may be gone after a crash that we have told others of. Our sessions turn
+/// `synchronous_commit` on, but the user's own settings win.
+async fn warn_of_lost_commits(db: &impl GenericClient) -> Result<(), Error> {
+    let row = db
+        .query_one(
+            "SELECT current_setting('synchronous_commit'), current_setting('fsync')",
+            &[],
+        )
+        .await
+        .map_err(while_doing("read the settings of a session"))?;
+    let (synchronous_commit, fsync): (&str, &str) = (row.get(0), row.get(1));
+    if synchronous_commit == "off" || fsync == "off" {
+        tracing::warn!(
+            synchronous_commit,
+            fsync,
+            "the server forgets commits in a crash that it has acknowledged"
+        );
+    }
+    Ok(())
 }
 
 /// Sets the checkpoint if the lease still holds and it is where it should be, and returns the row's

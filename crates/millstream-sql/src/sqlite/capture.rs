@@ -19,6 +19,9 @@ const DOING: &str = "capture a table";
 /// The row of our meta table that our own transactions have in it, as nobody else ever sees it.
 pub(super) const APPLYING: &str = "applying";
 
+/// Bytes of an event's data, as the outbox has it.
+const DATA_BYTES_MAX: usize = 262_144;
+
 /// What the triggers of a table end in. An update of the key is a trigger of its own.
 const TRIGGERS: [&str; 4] = ["_i", "_u", "_k", "_d"];
 
@@ -162,14 +165,31 @@ fn drops(prefix: &Prefix, table: &str) -> Vec<String> {
 fn statements(prefix: &Prefix, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
     let source = plan.source;
     let start = capture::trigger(prefix, &source.table);
+    // The clause of the application's statement is that of ours as well: under `OR IGNORE` what the outbox
+    // refuses would be missing, under `OR FAIL` the row would stay without its event.
+    let unwritten = literal(&format!(
+        "millstream: the outbox takes no event of this row of {}: its id is empty or too long, or it has \
+         more than {DATA_BYTES_MAX} bytes",
+        source.table
+    ));
     let event = |row: &str, happening, metadata: &str| -> Result<String, Error> {
         let event_type = source.event_type(happening)?;
         let event_type = literal(event_type.as_str());
         let (tenant, entity) = key(source, row);
         let image = image(plan, row);
-        Ok(prefix.sql(
-            "  INSERT INTO ~outbox (event_type, tenant_id, entity_id, event_data, metadata)\n",
-        ) + &format!("    VALUES ({event_type}, {tenant}, {entity}, {image}, {metadata});\n"))
+        let misfit = |text: &str| {
+            format!("length(CAST({text} AS BLOB)) NOT BETWEEN 1 AND 255 OR instr({text}, char(0))")
+        };
+        let insert = prefix
+            .sql("INSERT INTO ~outbox (event_type, tenant_id, entity_id, event_data, metadata)");
+        Ok(format!(
+            "  SELECT RAISE(ABORT, {unwritten})\n    WHERE {} OR {}\n    \
+             OR length(CAST({image} AS BLOB)) > {DATA_BYTES_MAX};\n  \
+             {insert}\n    VALUES ({event_type}, {tenant}, {entity}, {image}, {metadata});\n  \
+             SELECT RAISE(ABORT, {unwritten}) WHERE changes() = 0;\n",
+            misfit(&tenant),
+            misfit(&entity)
+        ))
     };
     let ours = format!("SELECT 1 FROM ~millstream_meta WHERE name = '{APPLYING}'");
     let ours = prefix.sql(&ours);

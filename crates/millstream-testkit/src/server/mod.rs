@@ -7,6 +7,7 @@
 //!   Sentinels.
 //! - [`Cluster`]: three masters and their replicas, whose slots can be moved step by step.
 //! - [`MariaDb`], [`Postgres`]: one database server, to be killed and started again.
+//! - [`SmallDisk`]: a disk that is soon full, for a server's tables.
 //!
 //! Every server ends when its value is dropped, and with the process of the test, however that
 //! ends. A test that panics prints the last lines of its servers and keeps their folders; with
@@ -17,12 +18,14 @@ mod aof;
 mod builder;
 mod clock;
 mod cluster;
+mod disk;
 mod flavour;
 mod folder;
 mod mariadb;
 mod port;
 mod postgres;
 mod process;
+mod program;
 mod sentinel;
 mod spawner;
 mod standalone;
@@ -31,10 +34,12 @@ mod wait;
 
 pub use builder::Builder;
 pub use cluster::{Cluster, SlotMove};
+pub use disk::SmallDisk;
 pub use flavour::Flavour;
 pub use mariadb::{MariaDb, MariaDbBuilder};
 pub(crate) use port::Port;
 pub use postgres::{Postgres, PostgresBuilder};
+pub use program::run;
 pub use sentinel::{MASTER_NAME, Sentinel};
 pub use standalone::Server;
 pub use tls::{Certificates, Identity};

@@ -161,6 +161,15 @@ impl Postgres {
         PostgresBuilder::default()
     }
 
+    /// One of its programs, such as `pg_dump`, of the version that tests run on.
+    ///
+    /// # Errors
+    ///
+    /// If it is not installed.
+    pub fn program(name: &str) -> Result<Command> {
+        Ok(Command::new(binary(name)?))
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port.number()).into()

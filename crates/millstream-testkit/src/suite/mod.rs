@@ -2,9 +2,11 @@
 //!
 //! A transport gives a [`Place`] and expands [`log_suite!`](crate::log_suite) or
 //! [`queue_suite!`](crate::queue_suite) in its tests, a database gives a [`Site`] and expands
-//! [`capture_suite!`](crate::capture_suite), [`leases_suite!`](crate::leases_suite), [`outbox_suite!`](crate::outbox_suite) and
-//! [`store_suite!`](crate::store_suite); each case then is a test with a name of its own. Where places
-//! are dear, `log_suite!(one by one: Place)` makes one test of all. The crate needs `tokio` with `rt-multi-thread` and `macros`.
+//! [`capture_suite!`](crate::capture_suite), [`injection_suite!`](crate::injection_suite),
+//! [`leases_suite!`](crate::leases_suite),
+//! [`outbox_suite!`](crate::outbox_suite) and [`store_suite!`](crate::store_suite); each case then is a
+//! test with a name of its own. Where places are dear, `log_suite!(one by one: Place)` makes one test of
+//! all. The crate needs `tokio` with `rt-multi-thread` and `macros`.
 
 pub mod capture;
 pub mod injection;

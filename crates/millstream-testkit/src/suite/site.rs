@@ -20,6 +20,9 @@ pub trait Site: Sized + Send + Sync + 'static {
     /// Of how many statements one is tried as the last of a process, where there are hundreds.
     const STRIDE: u64 = 1;
 
+    /// The query that finds the names of all tables, views and triggers of the database.
+    const OBJECTS: &'static str;
+
     /// Makes an empty database with our tables, whose names begin with `prefix`.
     ///
     /// It goes away when it is dropped.
@@ -67,10 +70,8 @@ pub trait Site: Sized + Send + Sync + 'static {
     /// an INSERT without its first word.
     fn replace(into: &str) -> String;
 
-    /// A name as the application writes it in its statements.
-    fn quoted(name: &str) -> String {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
+    /// A name as statements of this database have it, whatever is in it.
+    fn quoted(name: &str) -> String;
 
     /// The statement that gives a person of the table `people` a name, whether the row is there or not.
     fn upsert_name(tenant: &str, id: &str, name: &str) -> String {
@@ -79,6 +80,13 @@ pub trait Site: Sized + Send + Sync + 'static {
              ON CONFLICT (tenant_id, id) DO UPDATE SET name = excluded.name"
         )
     }
+
+    /// Copies everything in the database, as its own tools do it while it is in use.
+    fn back_up(&self) -> impl Future<Output = Vec<u8>> + Send;
+
+    /// Puts a copy in the place of what is in the database, as an operator would. Connections of
+    /// handles end.
+    fn restore(&self, copy: &[u8]) -> impl Future<Output = ()> + Send;
 
     /// Connects as `hr`.
     fn connect(&self) -> impl Future<Output = Self::Handle> + Send {

@@ -69,6 +69,65 @@ async fn rows_of_a_folding_table_are_written_at_once() {
     );
 }
 
+/// Whatever looks the same to a table of the user's: each event has the row of its own id, or is parked
+/// with a reason; none has another's.
+#[tokio::test]
+async fn ids_that_look_the_same_never_share_a_row() {
+    let ids = [
+        "a",
+        "A",
+        "a ",
+        "a  ",
+        "\u{e4}",
+        "\u{c4}",
+        "a\u{308}",
+        "\u{df}",
+        "ss",
+        "SS",
+        "s",
+        "i",
+        "I",
+        "\u{131}",
+        "\u{130}",
+        "1",
+        "01",
+        "\u{e9}",
+        "e\u{301}",
+        "e",
+        "\u{1f980}",
+        "\u{1f981}",
+        "\u{fb00}",
+        "ff",
+        "a\u{200b}",
+        "a\u{1}",
+        "a\t",
+    ];
+    for collation in ["utf8mb4_general_ci", "utf8mb4_unicode_ci", "utf8mb4_bin"] {
+        for size in [1, ids.len()] {
+            let (site, mut source, mut consumer) = things(&format!(
+                "CREATE TABLE things (id VARCHAR(64) COLLATE {collation} PRIMARY KEY, a INT, b INT)"
+            ))
+            .await;
+            let entries: Vec<_> = (0..)
+                .zip(ids)
+                .map(|(n, id)| source.send(&set(id, &format!("{{\"a\":{n}}}"))))
+                .collect();
+            for batch in entries.chunks(size) {
+                consumer.apply(batch).await.unwrap();
+            }
+            let rows = site.rows("SELECT a, concat(id, '') FROM things").await;
+            for row in &rows {
+                let (n, id) = row.split_once('|').unwrap();
+                assert_eq!(id, ids[n.parse::<usize>().unwrap()], "{collation}");
+            }
+            let dead = "SELECT count(*) FROM dead_letters WHERE reason LIKE '%another row%'";
+            let dead = site.rows(dead).await.remove(0);
+            let all = rows.len() + dead.parse::<usize>().unwrap();
+            assert_eq!(all, ids.len(), "{collation}: {rows:?}");
+        }
+    }
+}
+
 /// Whatever a database's own default is, our tables compare every byte.
 #[tokio::test]
 async fn our_tables_do_not_take_the_default_of_the_database() {

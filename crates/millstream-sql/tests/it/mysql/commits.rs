@@ -6,9 +6,9 @@ use millstream_core::store::Store as _;
 use millstream_sql::mysql::Database;
 use millstream_testkit::app;
 use millstream_testkit::suite::Site as _;
-use millstream_testkit::suite::store::{Consumer, Source, event};
+use millstream_testkit::suite::store::{Consumer, event};
 
-use super::handlers::HANGING;
+use super::handlers::{GOES_ON, HANGING};
 use super::mortal::Life;
 use super::{mappings, set, things};
 
@@ -50,20 +50,32 @@ async fn a_handler_makes_no_table() {
 }
 
 /// A process that stands still in its transaction loses the shard row to its successor, and what it
-/// did.
+/// did; when it wakes up, nothing of it counts.
 #[tokio::test]
 async fn a_process_that_stands_still_keeps_no_row() {
     let (site, mut source, consumer) = things(THINGS).await;
-    let batch = consumer.batch(&[source.send(&event("handler.hangs", "acme", "1", "{}"))]);
+    let entries = source.send_all([
+        &set("1", r#"{"a":1}"#),
+        &event("handler.hangs", "acme", "2", "{}"),
+    ]);
+    let batch = consumer.batch(&entries);
     let mut options = site.options();
     options.idle_in_transaction = std::time::Duration::from_secs(1);
     let stopped = Database::new(options);
+    let again = stopped.clone();
     let (lease, hung) = (consumer.lease.clone(), batch.clone());
     let hanging = tokio::spawn(async move { stopped.apply(&lease, &hung).await });
     HANGING.notified().await;
-    let source = Source::shard(0);
-    let next = Consumer::start(site.connect().await, source.feed(), mappings()).await;
+    let mut next = Consumer::start(site.connect().await, source.feed(), mappings()).await;
     assert_eq!(next.at, batch.from);
+    assert_eq!(next.settle(&entries[..1]).await, "1 applied");
     assert_eq!(site.rows("SELECT * FROM effects").await, [""; 0]);
-    hanging.abort();
+
+    GOES_ON.notify_one();
+    let error = hanging.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let error = again.apply(&consumer.lease, &batch).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    assert_eq!(site.rows("SELECT * FROM effects").await, [""; 0]);
+    assert_eq!(site.rows("SELECT id, a FROM things").await, ["1|1"]);
 }

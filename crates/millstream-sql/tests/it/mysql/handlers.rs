@@ -3,9 +3,11 @@
 use async_trait::async_trait;
 use millstream_core::event::Event;
 use millstream_sql::mysql::{Handler, Handlers, Lent};
+use tokio::sync::Notify;
 
-/// Told when a handler hangs.
-pub(super) static HANGING: tokio::sync::Notify = tokio::sync::Notify::const_new();
+/// Told when a handler hangs, and what it waits for.
+pub(super) static HANGING: Notify = Notify::const_new();
+pub(super) static GOES_ON: Notify = Notify::const_new();
 
 type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
@@ -60,7 +62,8 @@ impl Handler for Act {
             Self::Hang => {
                 leave(event, tx).await?;
                 HANGING.notify_one();
-                std::future::pending().await
+                GOES_ON.notified().await;
+                leave(event, tx).await
             }
             Self::End(sql) => {
                 leave(event, tx).await?;

@@ -1,5 +1,6 @@
 //! Migrations that do not come to their end, and several at once.
 
+use millstream_core::error::ErrorKind;
 use millstream_core::lease::Leases as _;
 use millstream_core::outbox::Outbox as _;
 use millstream_sql::mysql::{TABLES_VERSION, migrate, pending};
@@ -12,8 +13,8 @@ use super::mortal::Life;
 const INSERT: &str = "INSERT INTO outbox (event_type, tenant_id, entity_id, event_data)
                       VALUES ('user.updated', 'acme', '7', '{}')";
 
-/// Killed before any statement, of which each that makes a table commits: the next one does the rest,
-/// and nothing that was there changes.
+/// Killed before any statement, of which each that makes a table commits: what is half made is used by
+/// nobody, the next one does the rest, and nothing that was there changes.
 #[tokio::test]
 async fn a_migration_goes_on_where_it_was_killed() {
     let events = stream("events");
@@ -25,6 +26,11 @@ async fn a_migration_goes_on_where_it_was_killed() {
         let done = migrate(&mortal, Some(&events)).await;
         alive = !life.end();
         assert_eq!(done.is_ok(), alive);
+        if !alive {
+            let error = site.connect().await.identity().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
+            assert!(error.to_string().contains("millstream migrate"), "{error}");
+        }
 
         let mut known = None;
         for _ in 0..2 {

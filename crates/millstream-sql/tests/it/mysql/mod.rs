@@ -3,7 +3,10 @@
 mod captured;
 mod collations;
 mod commits;
+mod crossed;
+mod cut;
 mod flushing;
+mod full;
 mod handlers;
 mod locks;
 mod migrated;
@@ -12,7 +15,6 @@ mod numbering;
 mod plain;
 mod publishing;
 mod site;
-mod trouble;
 mod unique;
 mod values;
 

@@ -32,3 +32,20 @@ async fn a_lax_session_writes_no_half_events() {
     }
     assert_eq!(site.rows("SELECT count(*) FROM outbox").await, ["0"]);
 }
+
+/// However it is inserted: each event has a version of its own, and its key counts on.
+#[tokio::test]
+async fn lax_inserts_change_no_version() {
+    let site = Database::make("").await;
+    let mut lax = site.open().await;
+    lax.query_drop("SET SESSION sql_mode = ''").await.unwrap();
+    for insert in ["INSERT", "INSERT IGNORE", "REPLACE", "INSERT"] {
+        let event = "('user.updated', 'acme', '7', '{}')";
+        let columns = "event_type, tenant_id, entity_id, event_data";
+        let sql = format!("{insert} INTO outbox ({columns}) VALUES {event}, {event}");
+        lax.query_drop(sql).await.unwrap();
+    }
+    let found = "SELECT count(*), count(DISTINCT event_id), count(DISTINCT entity_version),
+                        max(entity_version) FROM outbox";
+    assert_eq!(site.rows(found).await, ["8|8|8|8"]);
+}

@@ -1,17 +1,19 @@
 //! A database of its own on a server that the tests of a process share.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Row, Value};
 use tokio::sync::Mutex;
 
 use millstream_core::name::AppName;
-use millstream_sql::identifier::Prefix;
+use millstream_sql::identifier::{Backticked, Prefix};
 use millstream_sql::mysql::{Database, Options, Server as Address, migrate};
-use millstream_testkit::server::MariaDb;
+use millstream_testkit::server::{MariaDb, run};
 use millstream_testkit::{app, stream, suite};
 
 use super::handlers::handlers;
@@ -126,6 +128,46 @@ impl Site {
         self.options_at(self.address(), &app("hr"))
     }
 
+    /// One of the server's own programs, for this database.
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        let (host, opts) = (self.address(), &self.server.opts);
+        command.args([
+            "--no-defaults",
+            "--protocol=tcp",
+            &format!("--host={}", host.ip()),
+            &format!("--port={}", host.port()),
+            &format!("--user={}", opts.user().unwrap_or_default()),
+            &format!("--password={}", opts.pass().unwrap_or_default()),
+            &self.name,
+        ]);
+        command
+    }
+
+    /// Ends every connection to this database but this one.
+    pub(crate) async fn kill_connections(&self, conn: &mut Conn) {
+        // The application opens another one.
+        *self.application.lock().await = None;
+        let list = "SELECT id FROM information_schema.processlist
+                    WHERE db = ? AND id <> connection_id()";
+        let ids: Vec<u64> = conn.exec(list, (&self.name,)).await.unwrap();
+        for id in &ids {
+            // It may have gone by itself.
+            conn.query_drop(format!("KILL {id}")).await.ok();
+        }
+    }
+
+    /// Waits until a transaction in this database waits for a lock.
+    pub(crate) async fn one_waits(&self) {
+        let waiting = "SELECT count(*) FROM information_schema.innodb_trx t
+                       JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
+                       WHERE t.trx_state = 'LOCK WAIT' AND p.db = database()";
+        while suite::Site::rows(self, waiting).await == ["0"] {
+            // Who looks more often than every 100 ms is shown the same again and again.
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    }
+
     /// A connection of the application, for a longer time. Backslashes are nothing special to it, as
     /// the standard has it.
     pub(crate) async fn open(&self) -> Conn {
@@ -152,6 +194,12 @@ impl Drop for Site {
 
 impl suite::Site for Site {
     type Handle = Database;
+
+    const OBJECTS: &'static str = "SELECT table_name FROM information_schema.tables
+                                    WHERE table_schema = database()
+                                    UNION ALL
+                                    SELECT trigger_name FROM information_schema.triggers
+                                    WHERE trigger_schema = database()";
 
     const CASES: u32 = 96;
     // No multiple of what a batch or a savepoint takes.
@@ -211,10 +259,6 @@ impl suite::Site for Site {
             .collect()
     }
 
-    fn quoted(name: &str) -> String {
-        format!("`{}`", name.replace('`', "``"))
-    }
-
     fn upsert_name(tenant: &str, id: &str, name: &str) -> String {
         format!(
             "INSERT INTO people (tenant_id, id, name) VALUES ('{tenant}', '{id}', {name})
@@ -224,6 +268,28 @@ impl suite::Site for Site {
 
     fn replace(into: &str) -> String {
         format!("REPLACE {into}")
+    }
+
+    fn quoted(name: &str) -> String {
+        Backticked(name).to_string()
+    }
+
+    async fn back_up(&self) -> Vec<u8> {
+        let mut dump = self.program("mariadb-dump");
+        dump.args(["--single-transaction", "--triggers"]);
+        run(dump, b"").unwrap()
+    }
+
+    async fn restore(&self, copy: &[u8]) {
+        let mut conn = Conn::new(self.server.opts.clone()).await.unwrap();
+        self.kill_connections(&mut conn).await;
+        let (name, collation) = (&self.name, self.server.collation);
+        conn.query_drop(format!("DROP DATABASE {name}"))
+            .await
+            .unwrap();
+        let create = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE {collation}");
+        conn.query_drop(create).await.unwrap();
+        run(self.program("mariadb"), copy).unwrap();
     }
 }
 

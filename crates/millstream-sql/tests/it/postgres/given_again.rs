@@ -1,4 +1,4 @@
-//! Where the relay begins to look for unsent events.
+//! Ids of the outbox that a crash gives again.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,10 +8,8 @@ use millstream_core::lease::Leases as _;
 use millstream_core::outbox::Outbox as _;
 use millstream_sql::postgres::{Database, Options, Server, migrate};
 use millstream_testkit::server::Postgres;
-use millstream_testkit::suite::Site as _;
 use millstream_testkit::{app, stream};
 
-use super::Site;
 use super::order::{insert, number, tops};
 use super::site::connect;
 
@@ -69,30 +67,4 @@ async fn ids_that_a_crash_gives_again_are_found() {
         lease.checkpoint = relay.checkpoint(lease).await.unwrap().expect("it is held");
     }
     assert_eq!(number(&relay, &mut tops).await, 1);
-}
-
-/// What a transaction wrote that began before the bound was found and commits long after is found, while
-/// somebody reads all the time.
-#[tokio::test]
-async fn a_late_commit_below_later_ids_is_found() {
-    let site = Site::make("").await;
-    let relay = site.connect().await;
-    let mut tops = tops(&relay).await;
-    let reader = site.open().await;
-    let snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM outbox";
-    reader.batch_execute(snapshot).await.unwrap();
-    let late = site.open().await;
-    late.batch_execute(&format!("BEGIN; {}", insert(1, 1, 1)))
-        .await
-        .unwrap();
-    let mut numbered = 0;
-    for n in 0..4 {
-        site.execute(&insert(2, 2, n)).await.unwrap();
-        numbered += number(&relay, &mut tops).await;
-        tokio::time::sleep(BETWEEN).await;
-    }
-    assert_eq!(numbered, 4);
-    late.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(number(&relay, &mut tops).await, 1);
-    reader.batch_execute("COMMIT").await.unwrap();
 }

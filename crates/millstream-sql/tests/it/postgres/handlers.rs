@@ -3,7 +3,12 @@
 use async_trait::async_trait;
 use millstream_core::event::Event;
 use millstream_sql::postgres::{Handler, Handlers};
+use tokio::sync::Notify;
 use tokio_postgres::Transaction;
+
+/// Told when a handler hangs, and what it waits for.
+pub(super) static HANGING: Notify = Notify::const_new();
+pub(super) static GOES_ON: Notify = Notify::const_new();
 
 type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
@@ -16,6 +21,7 @@ pub(super) fn handlers() -> Handlers {
         ("handler.commits", Act::Commit),
         ("handler.rolls_back", Act::RollBack),
         ("handler.begins_anew", Act::BeginAnew),
+        ("handler.hangs", Act::Hang),
     ]
     .into_iter()
     .fold(Handlers::default(), |handlers, (name, act)| {
@@ -31,6 +37,7 @@ enum Act {
     Commit,
     RollBack,
     BeginAnew,
+    Hang,
 }
 
 #[async_trait]
@@ -57,6 +64,12 @@ impl Handler for Act {
             Self::RollBack => {
                 leave(event, tx).await?;
                 Ok(tx.batch_execute("ROLLBACK").await?)
+            }
+            Self::Hang => {
+                leave(event, tx).await?;
+                HANGING.notify_one();
+                GOES_ON.notified().await;
+                leave(event, tx).await
             }
             Self::BeginAnew => {
                 tx.batch_execute("ROLLBACK; BEGIN").await?;

@@ -1,12 +1,14 @@
 //! Making our tables.
 
+use millstream_core::lease::Leases as _;
 use millstream_sql::Migration;
 use millstream_sql::identifier::Prefix;
 use millstream_sql::postgres::{Server, TABLES_VERSION, migrate, pending};
-use millstream_testkit::app;
 use millstream_testkit::suite::Site as _;
+use millstream_testkit::{app, stream};
 
 use super::Site;
+use super::mortal::Life;
 
 /// Each waits for the one before, and finds it done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,4 +66,35 @@ async fn a_schema_of_its_own_holds_the_tables() {
     .unwrap();
     let sql = "SELECT id, entity_version FROM \"own's\".sync_outbox";
     assert_eq!(site.rows(sql).await, ["1|1"]);
+}
+
+/// Killed before anything that it asks the server for: what it made is gone with it, and the next one
+/// makes everything.
+#[tokio::test]
+async fn a_migration_that_was_killed_leaves_nothing() {
+    let events = stream("events");
+    let (mut statements, mut alive) = (0, false);
+    while !alive {
+        let site = Site::bare().await;
+        let life = Life::begin(site.address(), statements).await;
+        let mortal = site.options(&app("hr"), life.address());
+        let done = migrate(&mortal, Some(&events)).await;
+        alive = !life.has_ended();
+        assert_eq!(done.is_ok(), alive);
+        if !alive {
+            let error = site.connect().await.identity().await.unwrap_err();
+            assert!(error.to_string().contains("millstream migrate"), "{error}");
+        }
+        let options = site.options(&app("hr"), site.address());
+        let migration = migrate(&options, Some(&events)).await;
+        let from = if alive { TABLES_VERSION } else { 0 };
+        assert_eq!(
+            migration.unwrap().from,
+            from,
+            "before statement {statements}"
+        );
+        site.connect().await.identity().await.unwrap();
+        statements += 1;
+    }
+    assert!(statements > 8, "there were statements to die before");
 }

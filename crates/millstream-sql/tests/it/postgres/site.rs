@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use millstream_core::name::AppName;
-use millstream_sql::identifier::Prefix;
+use millstream_sql::identifier::{Prefix, Quoted};
 use millstream_sql::postgres::{Database, Options, Server as Address, migrate};
-use millstream_testkit::server::Postgres;
+use millstream_testkit::server::{Postgres, run};
 use millstream_testkit::{app, stream, suite};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -107,9 +108,38 @@ impl Site {
         format!("postgres://postgres@{}/{}", self.address(), self.name)
     }
 
+    /// Waits until a session of ours waits for a lock.
+    pub(crate) async fn one_waits(&self) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND application_name = 'millstream'
+                         AND wait_event_type = 'Lock'";
+        while suite::Site::rows(self, waiting).await == ["0"] {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    }
+
+    /// One of the server's own programs, for this database.
+    fn program(&self, name: &str) -> Command {
+        let mut command = Postgres::program(name).unwrap();
+        let url = format!("postgres://postgres@{}/{}", self.address(), self.name);
+        command.arg("--dbname").arg(url);
+        command
+    }
+
     /// Options for a process that reaches the server there.
     pub(crate) fn options(&self, application: &AppName, address: SocketAddr) -> Options {
-        let url = format!("postgres://postgres@{address}/{}", self.name);
+        self.options_with(application, address, "")
+    }
+
+    /// A process whose sessions have a setting of the user's own: `name=value`.
+    pub(crate) fn with_setting(&self, setting: &str) -> Database {
+        let escaped = setting.replace('=', "%3D").replace(' ', "%5C%20");
+        let options = format!("?options=-c%20{escaped}");
+        Database::new(self.options_with(&app("hr"), self.address(), &options))
+    }
+
+    fn options_with(&self, application: &AppName, address: SocketAddr, query: &str) -> Options {
+        let url = format!("postgres://postgres@{address}/{}{query}", self.name);
         let mut options = Options::new(application.clone(), Address::url(&url).unwrap());
         options.prefix = self.prefix.clone();
         options.handlers = handlers();
@@ -135,6 +165,10 @@ pub(super) async fn connect(address: SocketAddr, database: &str) -> Client {
 
 impl suite::Site for Site {
     type Handle = Database;
+
+    const OBJECTS: &'static str = "SELECT relname::text FROM pg_class
+                                    WHERE relnamespace = current_schema()::regnamespace
+                                    UNION ALL SELECT tgname::text FROM pg_trigger";
 
     const CASES: u32 = 48;
     // No multiple of what a batch or a savepoint takes.
@@ -203,5 +237,23 @@ impl suite::Site for Site {
         format!(
             "INSERT {into} ON CONFLICT (event_id) DO UPDATE SET event_data = excluded.event_data"
         )
+    }
+
+    fn quoted(name: &str) -> String {
+        Quoted(name).to_string()
+    }
+
+    async fn back_up(&self) -> Vec<u8> {
+        run(self.program("pg_dump"), b"").unwrap()
+    }
+
+    async fn restore(&self, copy: &[u8]) {
+        let empty = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                       WHERE datname = current_database() AND pid <> pg_backend_pid();
+                     DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+        self.execute(empty).await.unwrap();
+        let mut restore = self.program("psql");
+        restore.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]);
+        run(restore, copy).unwrap();
     }
 }

@@ -99,3 +99,40 @@ async fn a_replaced_row_is_told_with_all_of_it() {
         ["thing.created|1", "thing.created|2", "thing.updated|4"]
     );
 }
+
+/// A clause of the application's statement reaches ours: what the outbox refuses is not passed over.
+#[tokio::test]
+async fn an_event_is_not_ignored_with_its_statement() {
+    let site = File::make("").await;
+    site.execute("CREATE TABLE things (id TEXT PRIMARY KEY, x TEXT)")
+        .await
+        .unwrap();
+    let source = Source {
+        event: "thing".into(),
+        table: "things".into(),
+        tenant: None,
+        entity: "id".into(),
+        data: Vec::new(),
+    };
+    site.connect().await.capture(&source).await.unwrap();
+    for clause in [
+        "INSERT",
+        "INSERT OR IGNORE",
+        "INSERT OR REPLACE",
+        "INSERT OR FAIL",
+    ] {
+        let large = format!("{clause} INTO things VALUES ('7', hex(zeroblob(150000)))");
+        site.execute(&large).await.unwrap_err();
+        assert_eq!(
+            site.rows("SELECT id FROM things").await,
+            [""; 0],
+            "{clause}"
+        );
+    }
+    site.execute("INSERT INTO things VALUES ('7', 'a')")
+        .await
+        .unwrap();
+    let large = "UPDATE OR IGNORE things SET x = hex(zeroblob(150000))";
+    site.execute(large).await.unwrap_err();
+    assert_eq!(site.rows("SELECT x FROM things").await, ["a"]);
+}

@@ -1,5 +1,7 @@
 //! Databases that an earlier version has made.
 
+use std::fs;
+
 use millstream_core::clock::{Clock, SystemClock, Timestamp};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::lease::{Feed, Lease, Leases, Role};
@@ -12,6 +14,7 @@ use millstream_testkit::suite::Site;
 use millstream_testkit::{app, instance, shard, stream};
 
 use super::File;
+use super::mortal::Life;
 
 /// Tables of version 1 whose names begin with `sync_`, and rows in them.
 const VERSION_1: &str = include_str!("version_1.sql");
@@ -122,4 +125,30 @@ async fn a_file_of_version_1_is_not_used_as_it_is() {
     site.execute(VERSION_1).await.unwrap();
     let error = site.connect().await.identity().await.unwrap_err();
     assert!(error.to_string().contains("millstream migrate"), "{error}");
+}
+
+/// Killed before any statement: what was begun is gone with it, and the next one makes everything.
+#[tokio::test]
+async fn a_migration_that_was_killed_leaves_nothing() {
+    let (events, prefix) = (stream("events"), Prefix::default());
+    let mut statements = 0;
+    loop {
+        let site = File::new("");
+        let life = Life::new(statements, site.path());
+        let mut mortal = site.open();
+        life.live_in(&mut mortal);
+        migrate(&mut mortal, &app("hr"), &prefix, Some(&events)).unwrap();
+        let Some(remains) = life.end() else { break };
+        let mut log = remains.clone().into_os_string();
+        log.push("-wal");
+        let log = fs::read(log).unwrap_or_default();
+        let left = File::left_as(&fs::read(remains).unwrap(), &log);
+        let error = left.connect().await.identity().await.unwrap_err();
+        assert!(error.to_string().contains("millstream migrate"), "{error}");
+        let done = migrate(&mut left.open(), &app("hr"), &prefix, Some(&events));
+        assert_eq!(done.unwrap().from, 0, "before statement {statements}");
+        left.connect().await.identity().await.unwrap();
+        statements += 1;
+    }
+    assert!(statements > 20, "there were statements to die before");
 }

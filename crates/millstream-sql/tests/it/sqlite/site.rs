@@ -1,10 +1,11 @@
 //! A file in a folder of its own.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use millstream_core::name::AppName;
-use millstream_sql::identifier::Prefix;
+use millstream_sql::identifier::{Prefix, Quoted};
 use millstream_sql::sqlite::{Database, Options, migrate};
 use millstream_sqlite::Synchronous;
 use millstream_testkit::suite::Site;
@@ -38,6 +39,15 @@ impl File {
         file
     }
 
+    /// The file and its write-ahead log as a process, or the power, has left them.
+    pub(crate) fn left_as(file: &[u8], log: &[u8]) -> Self {
+        let site = Self::new("");
+        *site.application.lock().unwrap() = None;
+        fs::write(site.path(), file).unwrap();
+        fs::write(site.path().with_extension("db-wal"), log).unwrap();
+        site
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.path.lock().unwrap().clone()
     }
@@ -67,6 +77,8 @@ impl File {
 
 impl Site for File {
     type Handle = Database;
+
+    const OBJECTS: &'static str = "SELECT name FROM sqlite_schema";
 
     async fn make(prefix: &str) -> Self {
         let file = Self::new(prefix);
@@ -123,6 +135,32 @@ impl Site for File {
 
     fn replace(into: &str) -> String {
         format!("INSERT OR REPLACE {into}")
+    }
+
+    fn quoted(name: &str) -> String {
+        Quoted(name).to_string()
+    }
+
+    async fn back_up(&self) -> Vec<u8> {
+        let copy = self.path().with_extension("copy");
+        self.on_connection(|db| db.execute("VACUUM INTO ?1", [copy.to_str()]))
+            .unwrap();
+        let bytes = fs::read(&copy).unwrap();
+        fs::remove_file(copy).unwrap();
+        bytes
+    }
+
+    async fn restore(&self, copy: &[u8]) {
+        *self.application.lock().unwrap() = None;
+        let (path, new) = (self.path(), self.path().with_extension("new"));
+        fs::write(&new, copy).unwrap();
+        // What belongs to the old file goes with it.
+        for suffix in ["-wal", "-shm"] {
+            let mut beside = path.clone().into_os_string();
+            beside.push(suffix);
+            fs::remove_file(beside).ok();
+        }
+        fs::rename(new, path).unwrap();
     }
 }
 

@@ -18,7 +18,9 @@ mod parked;
 mod partial;
 mod plain;
 mod poison;
+mod redelivered;
 mod relations;
+mod restored;
 mod rows;
 mod shared;
 mod source;
@@ -35,7 +37,9 @@ pub use model::*;
 pub use parked::*;
 pub use partial::*;
 pub use poison::*;
+pub use redelivered::*;
 pub use relations::*;
+pub use restored::a_restored_database_catches_up;
 pub use rows::*;
 pub use shared::*;
 
@@ -102,6 +106,12 @@ macro_rules! store_suite {
             an_undecodable_entry_that_comes_again_is_parked_once
             an_id_of_another_tenant_or_source_is_no_repeat
             what_is_parked_is_told_by_shard
+            nothing_is_resurrected_by_what_comes_again
+            a_new_generation_resurrects_nothing
+            the_checkpoint_outlives_the_inbox
+            another_event_under_a_known_id_has_no_effect
+            event_ids_are_compared_byte_for_byte
+            a_restored_database_catches_up
             a_store_with_a_prefix_works_the_same
             death_at_any_statement_changes_nothing
             ; agrees_with_a_model
