@@ -123,7 +123,7 @@ async fn replay<S: Site>(steps: &[(Step, bool)]) {
             ("person.updated", Some(before)) => {
                 let differs = |field: &&str| before[*field] != event.data[*field];
                 let fields = ["tenant_id", "id", "name", "age"];
-                let changed: Vec<&str> = fields.iter().copied().filter(|f| differs(&f)).collect();
+                let changed: Vec<&str> = fields.iter().copied().filter(|f| differs(f)).collect();
                 let mut told: Vec<&str> = event.metadata["changed"]
                     .as_array()
                     .expect("an update says what changed")
