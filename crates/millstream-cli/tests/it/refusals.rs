@@ -40,7 +40,7 @@ fn what_is_there_is_not_overwritten() -> Result<()> {
 fn passwords_are_not_repeated() -> Result<()> {
     let folder = Folder::ready()?;
     let text = fs::read_to_string(folder.path("millstream.toml"))?;
-    for address in ["postgres://crm:hunter2@host/crm", "hunter2"] {
+    for address in ["postgres://crm:hunter2@host:x/crm", "hunter2"] {
         fs::write(
             folder.path("millstream.toml"),
             text.replace("sqlite:crm.db", address),

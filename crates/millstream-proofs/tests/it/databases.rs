@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use crate::run::{employees, prove};
 
 fn survives(more: &[&str]) -> String {
-    let arguments = ["databases", "--kills", "6", "--count", "4000"];
+    let arguments = ["databases", "--kills", "4", "--count", "2000"];
     let mut arguments: Vec<OsString> = arguments.iter().chain(more).map(OsString::from).collect();
     if let Some(events) = employees() {
         arguments.extend(["--events".into(), events.into()]);
@@ -29,7 +29,7 @@ fn numbers(database: &str) -> String {
         "--database",
         database,
         "--rows",
-        "20000",
+        "10000",
         "--hold",
         "5",
     ];

@@ -186,7 +186,11 @@ fn statements(prefix: &Prefix, flavour: Flavour, plan: &Plan<'_>) -> Result<Vec<
     let nothing = literal("{}");
     let created = event("NEW", Happening::Created, &nothing)?;
     let updated = event("NEW", Happening::Updated, &changed(plan))?;
+    // A row that never had a key was never told of.
     let deleted = event("OLD", Happening::Deleted, &nothing)?;
+    let known = named(source).map(|column| format!("OLD.{} IS NOT NULL", Backticked(column)));
+    let known = known.collect::<Vec<_>>().join(" AND ");
+    let deleted = format!("    IF {known} THEN\n{deleted}    END IF;\n");
     let refusals = refusals(source);
     let (key_before, key_now) = (key(source, "OLD"), key(source, "NEW"));
     let same = format!(
@@ -243,10 +247,14 @@ fn key(source: &Source, row: &str) -> (String, String) {
     (tenant, column(&source.entity))
 }
 
+/// The columns that tenant and entity come from.
+fn named(source: &Source) -> impl Iterator<Item = &String> {
+    source.tenant.iter().chain([&source.entity])
+}
+
 /// Statements that refuse a row without tenant or entity.
 fn refusals(source: &Source) -> String {
-    let columns = source.tenant.iter().chain([&source.entity]);
-    columns.fold(String::new(), |mut text, column| {
+    named(source).fold(String::new(), |mut text, column| {
         let message: String = nobodys(&source.table, column)
             .chars()
             .take(MESSAGE_MAX)

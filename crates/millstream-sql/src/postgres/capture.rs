@@ -328,7 +328,7 @@ BEGIN
     END IF;
     RETURN NULL;
   END IF;
-  IF TG_OP <> 'INSERT' THEN
+  IF TG_OP <> 'INSERT' AND tenant_before IS NOT NULL AND entity_before IS NOT NULL THEN
     {deleted}
   END IF;
   IF TG_OP <> 'DELETE' THEN

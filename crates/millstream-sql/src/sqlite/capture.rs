@@ -182,11 +182,14 @@ fn statements(prefix: &Prefix, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
         };
         let insert = prefix
             .sql("INSERT INTO ~outbox (event_type, tenant_id, entity_id, event_data, metadata)");
+        // A row that never had a key was never told of.
+        let known = named(source).map(|column| format!("{row}.{} IS NOT NULL", Quoted(column)));
+        let known = known.collect::<Vec<_>>().join(" AND ");
         Ok(format!(
             "  SELECT RAISE(ABORT, {unwritten})\n    WHERE {} OR {}\n    \
              OR length(CAST({image} AS BLOB)) > {DATA_BYTES_MAX};\n  \
-             {insert}\n    VALUES ({event_type}, {tenant}, {entity}, {image}, {metadata});\n  \
-             SELECT RAISE(ABORT, {unwritten}) WHERE changes() = 0;\n",
+             {insert}\n    SELECT {event_type}, {tenant}, {entity}, {image}, {metadata} WHERE {known};\n  \
+             SELECT RAISE(ABORT, {unwritten}) WHERE changes() = 0 AND {known};\n",
             misfit(&tenant),
             misfit(&entity)
         ))
@@ -240,10 +243,14 @@ fn key(source: &Source, row: &str) -> (String, String) {
     (tenant, column(&source.entity))
 }
 
+/// The columns that tenant and entity come from.
+fn named(source: &Source) -> impl Iterator<Item = &String> {
+    source.tenant.iter().chain([&source.entity])
+}
+
 /// Statements that refuse a row without tenant or entity.
 fn refusals(source: &Source, row: &str) -> String {
-    let columns = source.tenant.iter().chain([&source.entity]);
-    columns
+    named(source)
         .map(|column| {
             let text = literal(&nobodys(&source.table, column));
             let column = Quoted(column);

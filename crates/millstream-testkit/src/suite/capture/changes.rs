@@ -115,14 +115,25 @@ pub async fn a_row_of_nobody_is_refused<S: Site>() {
         tenant: Some("tenant".into()),
         ..people()
     };
+    for sql in [
+        "INSERT INTO loose VALUES (NULL, NULL, 'before')",
+        "INSERT INTO loose VALUES (NULL, '9', 'before')",
+    ] {
+        site.execute(sql).await.unwrap();
+    }
     site.connect().await.capture(&source).await.unwrap();
-    site.execute("INSERT INTO loose VALUES ('acme', '7', 'Ann')")
-        .await
-        .unwrap();
+    // Nobody was told of these: they may go, or become somebody.
+    for sql in [
+        "DELETE FROM loose WHERE id IS NULL",
+        "UPDATE loose SET tenant = 'acme' WHERE id = '9'",
+        "INSERT INTO loose VALUES ('acme', '7', 'Ann')",
+    ] {
+        site.execute(sql).await.unwrap();
+    }
     for (sql, column) in [
         ("INSERT INTO loose VALUES (NULL, '8', 'Bob')", "tenant"),
         ("INSERT INTO loose VALUES ('acme', NULL, 'Bob')", "id"),
-        ("UPDATE loose SET id = NULL", "id"),
+        ("UPDATE loose SET id = NULL WHERE id = '7'", "id"),
     ] {
         let error = site.execute(sql).await.unwrap_err();
         assert!(
@@ -130,7 +141,10 @@ pub async fn a_row_of_nobody_is_refused<S: Site>() {
             "{error}"
         );
     }
-    assert_eq!(told(&site).await, ["person.created acme 7"]);
+    assert_eq!(
+        told(&site).await,
+        ["person.created acme 7", "person.created acme 9"]
+    );
 }
 
 /// Neither the row nor its event is there.
