@@ -32,6 +32,11 @@ pub(crate) fn trigger(prefix: &Prefix, table: &str) -> String {
     format!("{start}{}", &hash.simple().to_string()[..READABLE_MAX])
 }
 
+/// The columns that tenant and entity come from.
+pub(crate) fn named(source: &Source) -> impl Iterator<Item = &String> {
+    source.tenant.iter().chain([&source.entity])
+}
+
 /// A column of a table that is to be captured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Column {

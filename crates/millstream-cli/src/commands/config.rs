@@ -24,13 +24,14 @@ async fn check(global: &Global, offline: bool) -> anyhow::Result<Code> {
         let transport = context::connect(&config).await?;
         for app in config.apps.values() {
             let failed = || format!("{}: {}", app.name(), app.location());
-            app.database().identity().await.with_context(failed)?;
+            let database = app.database();
+            database.identity().await.with_context(failed)?;
             let consumer = app.consumer(&transport)?;
             consumer
                 .check()
                 .await
                 .map_err(|error| explain(&config, app.name(), error))?;
-            for captured in app.database().captured().await.with_context(failed)? {
+            for captured in database.captured().await.with_context(failed)? {
                 remarks.extend(
                     captured
                         .problem

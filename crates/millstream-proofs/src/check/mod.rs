@@ -10,3 +10,4 @@ mod tracking;
 pub(crate) use all::all;
 pub(crate) use export::HEADER;
 pub(crate) use stream::{Extent, stream};
+pub(crate) use tracking::all_in_order;

@@ -66,6 +66,14 @@ fn in_order(db: &Connection, sql: &str, model: &Model) -> anyhow::Result<()> {
             .or_default()
             .push(row.get(2)?);
     }
+    all_in_order(&found, model)
+}
+
+/// These are all events of each key, once each, in the order in which they happened.
+pub(crate) fn all_in_order(
+    found: &BTreeMap<Key, Vec<String>>,
+    model: &Model,
+) -> anyhow::Result<()> {
     ensure!(
         found.keys().eq(model.events.keys()),
         "it knows other keys than the history"

@@ -7,10 +7,10 @@ use std::fs;
 use anyhow::{Context as _, bail, ensure};
 use millstream::rusqlite::types::Value;
 
-use crate::check::HEADER;
-use crate::databases::eyes::{Eyes, Texts};
+use crate::check::{HEADER, all_in_order};
+use crate::databases::eyes::{Eyes, Texts, text};
 use crate::databases::stage::Stage;
-use crate::history::{History, event_id};
+use crate::history::History;
 use crate::model::{Key, Model};
 
 /// Compares everything that the databases hold, and says with what.
@@ -75,14 +75,6 @@ async fn equal(eyes: &Eyes, table: &str, expected: Vec<Vec<Value>>) -> anyhow::R
     Ok(())
 }
 
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text),
-        Value::Integer(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
 /// The outbox holds every event once; versions of a key are dense, and numbers rise with them. Returns
 /// how many events there are.
 async fn outbox(crm: &Eyes, model: &Model, capture: bool) -> anyhow::Result<u64> {
@@ -113,7 +105,7 @@ async fn outbox(crm: &Eyes, model: &Model, capture: bool) -> anyhow::Result<u64>
         last = Some((key, shard, seq));
     }
     if !capture {
-        equal_in_order(&keys, model)?;
+        all_in_order(&keys, model)?;
     }
     Ok(rows.len() as u64)
 }
@@ -147,23 +139,7 @@ async fn in_order(eyes: &Eyes, model: &Model) -> anyhow::Result<()> {
         let key = (next()?, next()?);
         found.entry(key).or_default().push(next()?);
     }
-    equal_in_order(&found, model)
-}
-
-fn equal_in_order(found: &BTreeMap<Key, Vec<String>>, model: &Model) -> anyhow::Result<()> {
-    ensure!(
-        found.keys().eq(model.events.keys()),
-        "it knows other keys than the history"
-    );
-    for (key, numbers) in &model.events {
-        let expected: Vec<String> = numbers.iter().map(|&number| event_id(number)).collect();
-        let found = &found[key];
-        ensure!(
-            *found == expected,
-            "{key:?}: expected {expected:?}, found {found:?}"
-        );
-    }
-    Ok(())
+    all_in_order(&found, model)
 }
 
 /// The tables as the file has them that somebody else has computed.

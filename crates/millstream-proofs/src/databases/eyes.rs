@@ -53,7 +53,8 @@ fn sqlite(path: &PathBuf, sql: &str) -> anyhow::Result<Vec<Texts>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn text(value: Value) -> Option<String> {
+/// A value of SQLite as a text.
+pub(super) fn text(value: Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::Integer(number) => Some(number.to_string()),

@@ -7,7 +7,8 @@ use millstream_core::capture::{Capture, Captured, Happening, Source, TENANT_DEFA
 use millstream_core::error::Error;
 
 use crate::capture::{
-    self, Column, NOTES, NOTES_END, Note, Plan, check_table, missing, nobodys, tables_missing,
+    self, Column, NOTES, NOTES_END, Note, Plan, check_table, missing, named, nobodys,
+    tables_missing,
 };
 use crate::identifier::{Prefix, Quoted};
 use crate::sqlite::database::{Database, while_doing};
@@ -241,11 +242,6 @@ fn key(source: &Source, row: &str) -> (String, String) {
         None => literal(TENANT_DEFAULT),
     };
     (tenant, column(&source.entity))
-}
-
-/// The columns that tenant and entity come from.
-fn named(source: &Source) -> impl Iterator<Item = &String> {
-    source.tenant.iter().chain([&source.entity])
 }
 
 /// Statements that refuse a row without tenant or entity.

@@ -1,8 +1,8 @@
 //! What is captured of MariaDB's types, and what its triggers do not see.
 
-use millstream_core::capture::{Capture as _, Source};
+use millstream_core::capture::Capture as _;
 use millstream_testkit::suite::Site as _;
-use millstream_testkit::suite::capture::Types;
+use millstream_testkit::suite::capture::{Types, source};
 
 use super::Database;
 
@@ -107,16 +107,6 @@ async fn the_session_of_the_application_changes_nothing() {
         ..TYPES
     };
     types.round_trip::<Database>(session).await;
-}
-
-fn source(table: &str) -> Source {
-    Source {
-        event: "person".into(),
-        table: table.into(),
-        tenant: None,
-        entity: "id".into(),
-        data: Vec::new(),
-    }
 }
 
 /// What changes rows past every trigger would be missing, and nobody would know.

@@ -1,8 +1,8 @@
 //! What is captured of PostgreSQL's types, and of what only it can do.
 
-use millstream_core::capture::{Capture as _, Source};
+use millstream_core::capture::Capture as _;
 use millstream_testkit::suite::Site as _;
-use millstream_testkit::suite::capture::Types;
+use millstream_testkit::suite::capture::{Types, source};
 
 use super::Site;
 
@@ -113,16 +113,6 @@ async fn the_session_of_the_application_changes_nothing() {
         ..TYPES
     };
     types.round_trip::<Site>(session).await;
-}
-
-fn source(table: &str) -> Source {
-    Source {
-        event: "person".into(),
-        table: table.into(),
-        tenant: None,
-        entity: "id".into(),
-        data: Vec::new(),
-    }
 }
 
 /// It names no rows, so nobody could be told.

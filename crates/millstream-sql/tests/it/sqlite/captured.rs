@@ -1,8 +1,8 @@
 //! What is captured of whatever a column of SQLite stores.
 
-use millstream_core::capture::{Capture as _, Source};
+use millstream_core::capture::Capture as _;
 use millstream_testkit::suite::Site as _;
-use millstream_testkit::suite::capture::Types;
+use millstream_testkit::suite::capture::{Types, source};
 
 use super::File;
 
@@ -55,14 +55,8 @@ async fn an_infinite_number_is_told_in_words() {
     site.execute("CREATE TABLE things (id TEXT PRIMARY KEY, x REAL)")
         .await
         .unwrap();
-    let source = Source {
-        event: "thing".into(),
-        table: "things".into(),
-        tenant: None,
-        entity: "id".into(),
-        data: Vec::new(),
-    };
-    site.connect().await.capture(&source).await.unwrap();
+    let handle = site.connect().await;
+    handle.capture(&source("things")).await.unwrap();
     site.execute("INSERT INTO things VALUES ('7', 9e999), ('8', -9e999)")
         .await
         .unwrap();
@@ -77,14 +71,8 @@ async fn a_replaced_row_is_told_with_all_of_it() {
     site.execute("CREATE TABLE things (id TEXT PRIMARY KEY, x INTEGER)")
         .await
         .unwrap();
-    let source = Source {
-        event: "thing".into(),
-        table: "things".into(),
-        tenant: None,
-        entity: "id".into(),
-        data: Vec::new(),
-    };
-    site.connect().await.capture(&source).await.unwrap();
+    let handle = site.connect().await;
+    handle.capture(&source("things")).await.unwrap();
     site.execute(
         "INSERT INTO things VALUES ('7', 1);
          INSERT OR REPLACE INTO things VALUES ('7', 2);
@@ -96,7 +84,7 @@ async fn a_replaced_row_is_told_with_all_of_it() {
     let rows = "SELECT event_type, json_extract(event_data, '$.x') FROM outbox ORDER BY id";
     assert_eq!(
         site.rows(rows).await,
-        ["thing.created|1", "thing.created|2", "thing.updated|4"]
+        ["person.created|1", "person.created|2", "person.updated|4"]
     );
 }
 
@@ -107,14 +95,8 @@ async fn an_event_is_not_ignored_with_its_statement() {
     site.execute("CREATE TABLE things (id TEXT PRIMARY KEY, x TEXT)")
         .await
         .unwrap();
-    let source = Source {
-        event: "thing".into(),
-        table: "things".into(),
-        tenant: None,
-        entity: "id".into(),
-        data: Vec::new(),
-    };
-    site.connect().await.capture(&source).await.unwrap();
+    let handle = site.connect().await;
+    handle.capture(&source("things")).await.unwrap();
     for clause in [
         "INSERT",
         "INSERT OR IGNORE",

@@ -12,6 +12,7 @@ pub use changes::*;
 pub use crash::*;
 pub use model::*;
 pub use own::*;
+pub use steps::source;
 pub use table::*;
 pub use types::Types;
 

@@ -1,4 +1,4 @@
-use millstream_core::capture::Capture as _;
+use millstream_core::capture::{Capture as _, Source as Table};
 use millstream_core::change::Op;
 use millstream_core::store::Store as _;
 
@@ -28,7 +28,7 @@ pub async fn our_own_changes_are_not_captured<S: Site>() {
     site.execute("INSERT INTO accounts VALUES ('acme', '7', 1)")
         .await
         .unwrap();
-    let accounts = millstream_core::capture::Source {
+    let accounts = Table {
         event: "account".into(),
         table: "accounts".into(),
         ..people()

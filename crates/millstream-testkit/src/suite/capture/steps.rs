@@ -11,9 +11,17 @@ pub(super) const PEOPLE: &str = "CREATE TABLE people (
 /// All columns of [`PEOPLE`].
 pub(super) fn people() -> Source {
     Source {
-        event: "person".into(),
-        table: "people".into(),
         tenant: Some("tenant_id".into()),
+        ..source("people")
+    }
+}
+
+/// All columns of a table whose rows are persons of no tenant.
+pub fn source(table: &str) -> Source {
+    Source {
+        event: "person".into(),
+        table: table.into(),
+        tenant: None,
         entity: "id".into(),
         data: Vec::new(),
     }

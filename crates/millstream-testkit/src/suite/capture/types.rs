@@ -1,7 +1,7 @@
-use millstream_core::capture::{Capture as _, Source as Table};
+use millstream_core::capture::Capture as _;
 use millstream_core::change::Op;
 
-use super::steps::events;
+use super::steps::{events, source};
 use crate::suite::Site;
 use crate::suite::store::{Consumer, Source, event, spec};
 
@@ -31,14 +31,7 @@ impl Types<'_> {
             site.execute(&create).await.unwrap();
         }
         let handle = site.connect().await;
-        let things = Table {
-            event: "thing".into(),
-            table: "things".into(),
-            tenant: None,
-            entity: "id".into(),
-            data: Vec::new(),
-        };
-        handle.capture(&things).await.unwrap();
+        handle.capture(&source("things")).await.unwrap();
         if !session.is_empty() {
             site.execute(session).await.unwrap();
         }
@@ -53,14 +46,14 @@ impl Types<'_> {
         assert_eq!(captured.len(), self.values.len());
         let raw = "SELECT event_data FROM outbox ORDER BY entity_id";
         let raw = site.rows(raw).await;
-        let mut source = Source::shard(0);
+        let mut sent = Source::shard(0);
         let mut entries = Vec::new();
         for ((captured, raw), (column, value, expected)) in
             captured.iter().zip(&raw).zip(self.values)
         {
             let expected: serde_json::Value = serde_json::from_str(expected).expect("JSON");
             assert_eq!(captured.data[column], expected, "{column} {value}: {raw}");
-            entries.push(source.send(&event("thing.created", "default", &captured.entity, raw)));
+            entries.push(sent.send(&event("person.created", "default", &captured.entity, raw)));
         }
         let set: Vec<String> = self
             .columns
@@ -69,13 +62,13 @@ impl Types<'_> {
             .collect();
         let set: Vec<&str> = set.iter().map(String::as_str).collect();
         let mapping = spec(
-            "thing.created",
+            "person.created",
             Op::Upsert,
             "copies",
             &["id = entityId"],
             &set,
         );
-        let mut consumer = Consumer::start(handle, source.feed(), vec![mapping]).await;
+        let mut consumer = Consumer::start(handle, sent.feed(), vec![mapping]).await;
         consumer.apply(&entries).await.unwrap();
         assert_eq!(
             site.rows("SELECT reason FROM dead_letters").await,
