@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::Client;
 
 use millstream_core::error::Error;
@@ -44,11 +44,12 @@ struct Bound {
 /// An id, and the transaction below which all have ended before the id may be a bound.
 ///
 /// Who draws an id has a transaction id by then: our trigger locks the key first. So those that drew up
-/// to this one are below the `xmax` of a snapshot that was taken after the sequence was read.
+/// to this one are below a transaction id that was given after the sequence was read. The `xmax` of a
+/// snapshot is none: it is next to what has completed, and what is open may be above.
 #[derive(Debug, Clone, Copy)]
-struct Candidate {
+pub(super) struct Candidate {
     id: i64,
-    xmax: i64,
+    below: i64,
     /// When it began to be read.
     since: Instant,
 }
@@ -64,33 +65,42 @@ pub(super) struct Look {
 
 impl Bounds {
     /// Begins a look by this session, whose next statement looks.
-    pub(super) async fn look(
-        &self,
-        session: &Object,
-        db: &Database,
-        stream: &StreamName,
-    ) -> Result<Look, Error> {
+    pub(super) async fn look(&self, session: &Object, stream: &StreamName) -> Result<Look, Error> {
         let now = Instant::now();
         let mut bound = self.bound(stream, now);
         let above = bound.above_for(session, now);
         if now.duration_since(bound.tried) < INTERVAL {
             return Ok(Look { above, then: None });
         }
-        bound.tried = now;
         let mut then = None;
-        match bound.candidate {
-            Some(candidate) if outlives(session, candidate.since) => {
-                if horizon(session).await? >= candidate.xmax {
-                    then = Some((candidate.id, candidate.since));
-                    bound.candidate = None;
-                }
+        if let Some(candidate) = bound.candidate {
+            bound.tried = now;
+            if !outlives(session, candidate.since) {
+                bound.candidate = None;
+            } else if horizon(session).await? >= candidate.below {
+                then = Some((candidate.id, candidate.since));
+                bound.candidate = None;
             }
-            _ => bound.candidate = Some(candidate(session, db).await?),
         }
         if let Some(known) = self.lock().get_mut(stream) {
             (known.tried, known.candidate) = (bound.tried, bound.candidate);
         }
         Ok(Look { above, then })
+    }
+
+    /// Whether a candidate is due. Only a transaction that has found rows looks for one: it gets an id
+    /// anyway, and where nothing is found no bound is needed.
+    pub(super) fn wants_candidate(&self, stream: &StreamName) -> bool {
+        let now = Instant::now();
+        let bound = self.bound(stream, now);
+        bound.candidate.is_none() && now.duration_since(bound.tried) >= INTERVAL
+    }
+
+    /// Takes a candidate of a transaction that has committed.
+    pub(super) fn propose(&self, stream: &StreamName, candidate: Candidate) {
+        if let Some(bound) = self.lock().get_mut(stream) {
+            (bound.candidate, bound.tried) = (Some(candidate), Instant::now());
+        }
     }
 
     /// Says that a look has found everything, and all of it is numbered.
@@ -168,24 +178,22 @@ pub(super) async fn anything_waits(db: &Database, stream: &StreamName) -> Result
         .map_err(failed)
 }
 
-async fn candidate(client: &Client, db: &Database) -> Result<Candidate, Error> {
+/// Looks for a candidate in a transaction that has changed nothing yet, and so has no id.
+pub(super) async fn candidate(tx: &Transaction<'_>, db: &Database) -> Result<Candidate, Error> {
     let failed = while_doing("look for the last id of the outbox");
     let since = Instant::now();
-    // Two statements: the snapshot must come after.
-    let sequence = client
+    // Two statements: the transaction's id must come after.
+    let sequence = tx
         .query_one(&db.sql("SELECT last_value FROM ~outbox_id_seq"), &[])
         .await
         .map_err(failed)?;
-    let snapshot = client
-        .query_one(
-            "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint",
-            &[],
-        )
+    let own = tx
+        .query_one("SELECT pg_current_xact_id()::text::bigint", &[])
         .await
         .map_err(failed)?;
     Ok(Candidate {
         id: sequence.get(0),
-        xmax: snapshot.get(0),
+        below: own.get(0),
         since,
     })
 }

@@ -10,6 +10,7 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Lease};
 use millstream_core::outbox::OutboxRow;
 
+use crate::postgres::bound;
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::leases::compare_and_set;
 use crate::postgres::outbox::{BYTES_MAX, COLUMNS, LENGTH, event_id, read_row};
@@ -33,7 +34,7 @@ pub(super) async fn number_rows(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
 
     let mut connection = db.connection(DOING).await?;
-    let look = db.bounds.look(&connection, db, stream).await?;
+    let look = db.bounds.look(&connection, stream).await?;
     let tx = connection.transaction().await.map_err(failed)?;
     // In two statements: in one, the server may look for each row of a long backlog among these anew. The
     // window comes without the columns: it must not read what is above the bound.
@@ -53,6 +54,10 @@ pub(super) async fn number_rows(
         .await
         .map_err(failed)?;
     let next: Vec<i64> = next.iter().map(|row| row.get(0)).collect();
+    let candidate = match !next.is_empty() && db.bounds.wants_candidate(stream) {
+        true => Some(bound::candidate(&tx, db).await?),
+        false => None,
+    };
     // Locked, since the application may change or remove what was not sent yet.
     let query = tx
         .prepare_cached(&db.sql(&format!(
@@ -128,6 +133,9 @@ pub(super) async fn number_rows(
         }
     }
     tx.commit().await.map_err(failed)?;
+    if let Some(candidate) = candidate {
+        db.bounds.propose(stream, candidate);
+    }
     let whole = i64::try_from(bytes).unwrap_or(i64::MAX) < BYTES_MAX;
     if whole && i64::try_from(rows.len()).unwrap_or(i64::MAX) < limit {
         db.bounds.raise(stream, &look);

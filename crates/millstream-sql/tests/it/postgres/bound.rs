@@ -15,6 +15,9 @@ use super::Site;
 /// A bound is looked for each second, and found by the look after.
 const BOUND_FOUND: Duration = Duration::from_millis(2_300);
 
+/// Longer than what lies between two looks for a bound.
+pub(super) const BETWEEN: Duration = Duration::from_millis(1_100);
+
 struct Relay {
     database: Database,
     tops: Vec<Lease>,
@@ -119,6 +122,30 @@ async fn rows_that_are_committed_late_are_found() {
         ["0,1,2,3,4,late 1,late 2,5,later"],
         "each once, in the order in which they were found"
     );
+}
+
+/// No transaction that began later has ended: the one that is open is just above all that a snapshot knows
+/// to have completed.
+#[tokio::test]
+async fn the_last_transaction_that_began_is_waited_for() {
+    let site = Site::make("").await;
+    let mut relay = Relay::start(&site).await;
+    assert_eq!(relay.number().await, [""; 0]);
+    tokio::time::sleep(BETWEEN).await;
+    site.execute(&insert("first")).await.unwrap();
+    let late = site.open().await;
+    late.batch_execute(&format!("BEGIN; {}", insert("late 1")))
+        .await
+        .unwrap();
+    assert_eq!(relay.number().await, ["first"]);
+    for _ in 0..2 {
+        tokio::time::sleep(BETWEEN).await;
+        assert_eq!(relay.number().await, [""; 0]);
+    }
+    late.batch_execute(&format!("{}; COMMIT", insert("late 2")))
+        .await
+        .unwrap();
+    assert_eq!(relay.number().await, ["late 1", "late 2"]);
 }
 
 /// What gets a stream, or loses its number, is below the bound: the search begins anew.
