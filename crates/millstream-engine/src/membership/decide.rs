@@ -11,13 +11,15 @@ pub type Unit = Vec<LeaseRow>;
 pub struct Decision {
     /// Free units to take.
     pub acquire: Vec<usize>,
-    /// Held units to give back.
+    /// Units to stop working on: lost ones, and held ones to give back.
     pub release: Vec<usize>,
 }
 
 /// Decides what to take and what to give back.
 ///
-/// `held` says which units this instance works on right now, whatever the rows say.
+/// `held` says which units this instance works on right now. What it works on though the rows name
+/// another owner is lost: it is given up at once and takes no part of the share, for a task that has
+/// nothing to write may not find out by itself.
 pub fn decide(
     me: &InstanceId,
     living: &BTreeSet<InstanceId>,
@@ -31,9 +33,10 @@ pub fn decide(
     let count = living.len().max(1);
     let share = units.len() / count + usize::from(rank < units.len() % count);
 
-    let mine: Vec<usize> = (0..units.len())
+    let owns = |unit: &Unit| unit.iter().all(|row| row.owner.as_ref() == Some(me));
+    let (mine, lost): (Vec<usize>, Vec<usize>) = (0..units.len())
         .filter(|&unit| held(&units[unit]))
-        .collect();
+        .partition(|&unit| owns(&units[unit]));
     let is_free = |unit: &Unit| {
         unit.iter().all(|row| match &row.owner {
             None => true,
@@ -44,6 +47,9 @@ pub fn decide(
     let free = (0..units.len()).filter(|&unit| !held(&units[unit]) && is_free(&units[unit]));
     Decision {
         acquire: free.take(share.saturating_sub(mine.len())).collect(),
-        release: mine.into_iter().skip(share).collect(),
+        release: lost
+            .into_iter()
+            .chain(mine.into_iter().skip(share))
+            .collect(),
     }
 }

@@ -76,6 +76,32 @@ fn a_living_owner_is_not_robbed() {
     assert_eq!(decision, Decision::default());
 }
 
+#[test]
+fn what_was_lost_is_given_up_and_takes_no_part_of_the_share() {
+    // As after a pause that was longer than the lease: `a` still works on what `b` has taken.
+    let units = [
+        unit(0, Some("b")),
+        unit(1, Some("a")),
+        unit(2, None),
+        unit(3, Some("b")),
+    ];
+    let works_on = |unit: &Unit| matches!(&unit[0].feed, Feed::Owned(shard) if shard.number < 2);
+    let decision = decide(&instance("a"), &living(&["a", "b"]), &units, works_on);
+    let expected = Decision {
+        acquire: vec![2],
+        release: vec![0],
+    };
+    assert_eq!(decision, expected);
+}
+
+#[test]
+fn what_nobody_owns_is_not_worked_on() {
+    // As after a restore of the database: the rows are older than the task.
+    let units = [unit(0, None)];
+    let decision = decide(&instance("a"), &living(&["a"]), &units, |_| true);
+    assert_eq!(decision.release, [0]);
+}
+
 fn beat(name: &str, count: u64) -> Heartbeat {
     Heartbeat {
         instance: instance(name),

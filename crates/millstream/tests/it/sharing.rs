@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use millstream::rusqlite::Connection;
 
-use crate::site::{Site, consume, event, eventually, relay};
+use crate::site::{Site, consume, event, eventually, relay, rows};
 
 /// Four shards of CRM, and the shared stream.
 const FEEDS: usize = 5;
@@ -69,5 +70,30 @@ async fn feeds_of_an_instance_that_died_are_taken_after_the_lease() -> Result<()
     eventually(40, async || Ok(site.inbox()?.len())).await?;
     assert_eq!(site.employees()?.len(), 40);
     second.stop().await?;
+    relay.stop().await
+}
+
+/// A shared stream without arrivals writes nothing, so no comparison tells its task that an instance
+/// took the lease while this one was stopped.
+#[tokio::test]
+async fn an_idle_feed_that_another_instance_took_is_given_up() -> Result<()> {
+    let site = Site::with(4, "1s").await?;
+    let relay = relay(&site.crm, &site.transport);
+    let consumer = consume(&site.hr, &site.transport);
+    consumer.until(|status| status.feeds.len() == FEEDS).await?;
+    let owners = || {
+        let owners = "SELECT DISTINCT owner FROM millstream_shards WHERE role = 'consumer'";
+        rows(&site.path("hr.db"), owners)
+    };
+    let mine = owners()?;
+
+    // The other one is gone by now: there is no heartbeat of it.
+    Connection::open(site.path("hr.db"))?.execute_batch(
+        "UPDATE millstream_shards SET owner = 'other', epoch = epoch + 1 WHERE role = 'consumer'",
+    )?;
+    assert_eq!(owners()?, ["other"]);
+    eventually(mine, async || owners()).await?;
+    consumer.until(|status| status.feeds.len() == FEEDS).await?;
+    consumer.stop().await?;
     relay.stop().await
 }
