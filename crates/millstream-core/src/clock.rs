@@ -1,6 +1,7 @@
 //! Time as an argument.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Milliseconds since 1970-01-01 UTC. For people only: nothing is ordered by it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +16,15 @@ impl Timestamp {
     /// Milliseconds after the epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
+    }
+
+    /// The moment `span` earlier.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub_unsigned(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        )
     }
 }
 

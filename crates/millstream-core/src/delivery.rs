@@ -178,9 +178,23 @@ impl Counts {
         }
     }
 
+    /// Takes another count away, as far as it goes.
+    pub fn take(&mut self, other: &Self) {
+        for (own, other) in self.0.iter_mut().zip(other.0) {
+            *own = own.saturating_sub(other);
+        }
+    }
+
     /// How many ended this way.
     pub fn get(&self, outcome: Outcome) -> u64 {
         self.0[outcome as usize]
+    }
+
+    /// How many need nothing more.
+    pub fn settled(&self) -> u64 {
+        let outcomes = Outcome::ALL.into_iter();
+        let settled = outcomes.filter(|outcome| outcome.status() == "processed");
+        settled.map(|outcome| self.get(outcome)).sum()
     }
 
     /// How many there are in all.

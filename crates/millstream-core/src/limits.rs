@@ -64,3 +64,9 @@ pub const EXCEPTIONS_MAX: usize = 100;
 
 /// Applications that may subscribe to one stream.
 pub const SUBSCRIBERS_MAX: usize = 256;
+
+/// Tries of an event that conflicts before its deadline counts: a clock that jumps kills nothing.
+pub const CONFLICT_TRIES_MIN: u32 = 6;
+
+/// Parked events that are tried again in one transaction. All of them are in memory.
+pub const AGAIN_MAX: usize = 100;

@@ -22,6 +22,12 @@ impl RetryPolicy {
         wait_max: Duration::from_secs(5),
     };
 
+    /// For an event that conflicts with rows of the application: from 100 ms to 10 s.
+    pub const CONFLICT: Self = Self {
+        wait_first: Duration::from_millis(100),
+        wait_max: Duration::from_secs(10),
+    };
+
     /// The wait before try number `attempt`, counted from 1.
     ///
     /// `jitter` is the part of the step to wait, drawn by the caller; below 0 counts as 0, above 1

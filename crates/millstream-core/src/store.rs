@@ -39,6 +39,11 @@ pub trait Store: Leases {
     /// nothing. Nor do they on an owned stream from its second generation on, which may bring again
     /// what the one before brought.
     ///
+    /// An event that conflicts with other rows, for lack of its parent or because of a unique value, is
+    /// parked as retrying; one that can never be applied as dead. With `batch.again` the deliveries are
+    /// parked events that [`waiting`](Self::waiting) gave, and those that are still there and in their
+    /// turn end anew.
+    ///
     /// # Errors
     ///
     /// [`Fenced`](crate::error::ErrorKind::Fenced) when epoch or checkpoint differ;
@@ -46,6 +51,19 @@ pub trait Store: Leases {
     /// full; [`Misconfigured`](crate::error::ErrorKind::Misconfigured) when a table, a column or a
     /// right is missing. Errors of one event are outcomes, not errors.
     async fn apply(&self, lease: &Lease, batch: &Batch) -> Result<Applied, Error>;
+
+    /// What of a feed is to be tried again: events behind the number `after` that are parked, not dead,
+    /// and the first of their key, with what stands behind each; the earliest `limit` of all these.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be read.
+    async fn waiting(
+        &self,
+        feed: &Feed,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, Error>;
 
     /// Parked and dead events in the order in which they must be settled.
     ///
@@ -89,17 +107,42 @@ pub struct Batch {
     pub deliveries: Arc<[Delivery]>,
     /// When the transaction was begun.
     pub applied_at: Timestamp,
+    /// Set where the deliveries are parked events that are tried again: the checkpoint stays then.
+    pub again: Option<Again>,
+}
+
+/// Parked events that are tried again.
+#[derive(Debug, Clone)]
+pub struct Again {
+    /// Their numbers among the dead letters, in the order of the deliveries: rising.
+    pub numbers: Arc<[i64]>,
+    /// What was parked before this is dead if it conflicts once more, unless it was tried less often
+    /// than [`CONFLICT_TRIES_MIN`](crate::limits::CONFLICT_TRIES_MIN).
+    pub dead_before: Timestamp,
 }
 
 /// What a transaction settled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// How the deliveries ended.
+    /// How the deliveries ended. Of parked events that were tried again, only those that are not as
+    /// they were.
     pub counts: Counts,
+    /// How these parked events stood before.
+    pub were: Counts,
     /// Deliveries of the shared stream whose event had been settled before.
     pub repeated: u64,
     /// How long the transaction held its locks: what the next one's size is chosen by.
     pub took: Duration,
+}
+
+impl Applied {
+    /// Adds what another transaction settled.
+    pub fn add(&mut self, more: &Self) {
+        self.counts.merge(&more.counts);
+        self.were.merge(&more.were);
+        self.repeated += more.repeated;
+        self.took += more.took;
+    }
 }
 
 /// A table of the application.

@@ -1,9 +1,15 @@
 //! What settling a batch is about, on whichever database: what was here before, and how it ends.
 
+use std::collections::HashMap;
+
+use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Content, Delivery, Outcome, Reason};
 use millstream_core::entry::Shard;
-use millstream_core::lease::Feed;
-use millstream_core::name::{EventId, TenantId};
+use millstream_core::error::{Error, ErrorKind};
+use millstream_core::lease::{Checkpoint, Feed};
+use millstream_core::limits::CONFLICT_TRIES_MIN;
+use millstream_core::name::{EventId, PartitionKey, TenantId};
+use millstream_core::store::{Again, Applied, Batch};
 
 /// How repeats are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +98,9 @@ pub(crate) struct Item<'a> {
     pub(crate) repeated: bool,
 }
 
+/// Source, tenant and key: what stays in order behind a parked event.
+pub(crate) type Key = (Box<str>, TenantId, PartitionKey);
+
 /// How a delivery ends.
 #[derive(Debug, Clone)]
 pub(crate) enum Ending {
@@ -103,10 +112,212 @@ pub(crate) enum Ending {
     Repeated,
 }
 
+impl Ending {
+    /// Of an event that failed: what is in its way may go, or it can never be applied.
+    pub(crate) fn failed(error: &Error) -> Self {
+        let outcome = match error.kind() {
+            ErrorKind::Conflict => Outcome::Retrying,
+            _ => Outcome::Dead,
+        };
+        Self::Parked(outcome, Reason::new(error.to_string()))
+    }
+}
+
+/// The two halves of a batch, for transactions of their own. It has two deliveries at least.
+pub(crate) fn halves(batch: &Batch) -> (Batch, Batch) {
+    let middle = batch.deliveries.len() / 2;
+    let (left, right) = batch.deliveries.split_at(middle);
+    let (first, second) = match &batch.again {
+        None => (None, None),
+        Some(again) => {
+            let part = |numbers: &[i64]| Again {
+                numbers: numbers.into(),
+                dead_before: again.dead_before,
+            };
+            let (left, right) = again.numbers.split_at(middle);
+            (Some(part(left)), Some(part(right)))
+        }
+    };
+    // What is tried again does not move the checkpoint.
+    let between = match (&batch.again, left.last()) {
+        (None, Some(last)) => Checkpoint {
+            at: last.entry,
+            event_id: last.event_id().cloned(),
+        },
+        _ => batch.to.clone(),
+    };
+    let half = |from: &Checkpoint, to: &Checkpoint, deliveries: &[Delivery], again| Batch {
+        from: from.clone(),
+        to: to.clone(),
+        deliveries: deliveries.into(),
+        applied_at: batch.applied_at,
+        again,
+    };
+    (
+        half(&batch.from, &between, left, first),
+        half(&between, &batch.to, right, second),
+    )
+}
+
+/// Source, tenant and key as they are written down.
+pub(crate) type Words = (String, String, String);
+
+/// A parked event that is tried again, as it stands before.
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) number: i64,
+    pub(crate) key: Words,
+    pub(crate) outcome: Outcome,
+    pub(crate) attempts: u32,
+    pub(crate) parked_at: Timestamp,
+}
+
+impl Letter {
+    fn is_over(&self, dead_before: Timestamp) -> bool {
+        self.attempts.saturating_add(1) >= CONFLICT_TRIES_MIN && self.parked_at < dead_before
+    }
+}
+
+/// Leaves out each letter that is not in its turn: its key has earlier ones than those before it here.
+///
+/// `all` has the numbers of everything that is parked of each key, up to the last that is tried.
+pub(crate) fn in_turn(letters: &mut [Option<Letter>], all: &HashMap<Words, Vec<i64>>) {
+    let mut turns: HashMap<Words, usize> = HashMap::new();
+    for slot in letters {
+        let Some(letter) = slot else { continue };
+        let turn = turns.entry(letter.key.clone()).or_default();
+        let next = all.get(&letter.key).and_then(|numbers| numbers.get(*turn));
+        match next == Some(&letter.number) {
+            true => *turn += 1,
+            false => {
+                *turn = usize::MAX;
+                *slot = None;
+            }
+        }
+    }
+}
+
+/// What is to be written of parked events that were tried again.
+#[derive(Debug, Default)]
+pub(crate) struct Tried<'a> {
+    /// Settled: they are parked no more.
+    pub(crate) settled: Vec<(i64, Outcome)>,
+    /// Their event was processed under another entry: they go, without a trace of their own.
+    pub(crate) repeated: Vec<i64>,
+    /// Failed once more.
+    pub(crate) failed: Vec<(i64, Outcome, &'a Reason)>,
+}
+
+impl<'a> Tried<'a> {
+    /// Of letters and how they ended; those that were left out stay as they are.
+    pub(crate) fn of(
+        letters: &[Option<Letter>],
+        endings: &'a [Ending],
+        dead_before: Timestamp,
+    ) -> (Self, Applied) {
+        let mut tried = Self::default();
+        let mut applied = Applied::default();
+        for (letter, ending) in letters.iter().zip(endings) {
+            let Some(letter) = letter else { continue };
+            let number = letter.number;
+            let outcome = match ending {
+                Ending::Repeated => {
+                    tried.repeated.push(number);
+                    applied.repeated += 1;
+                    applied.were.add(letter.outcome);
+                    continue;
+                }
+                Ending::Settled(outcome) => {
+                    tried.settled.push((number, *outcome));
+                    *outcome
+                }
+                Ending::Parked(Outcome::Blocked, _) => continue,
+                Ending::Parked(outcome, reason) => {
+                    let outcome = match outcome {
+                        Outcome::Retrying if letter.is_over(dead_before) => Outcome::Dead,
+                        outcome => *outcome,
+                    };
+                    tried.failed.push((number, outcome, reason));
+                    outcome
+                }
+            };
+            if outcome != letter.outcome {
+                applied.counts.add(outcome);
+                applied.were.add(letter.outcome);
+            }
+        }
+        (tried, applied)
+    }
+
+    /// The numbers of those that are parked no more.
+    pub(crate) fn gone(&self) -> Vec<i64> {
+        let settled = self.settled.iter().map(|(number, _)| *number);
+        settled.chain(self.repeated.iter().copied()).collect()
+    }
+}
+
 /// The tenant of a delivery, if it could be read.
 pub(crate) fn tenant(delivery: &Delivery) -> Option<&TenantId> {
     match &delivery.content {
         Content::Event { event, .. } => Some(&event.tenant),
         Content::Undecodable(part) => part.tenant.as_ref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(number: i64, key: &str, attempts: u32) -> Option<Letter> {
+        Some(Letter {
+            number,
+            key: named(key),
+            outcome: Outcome::Retrying,
+            attempts,
+            parked_at: Timestamp::from_millis(1_000),
+        })
+    }
+
+    fn named(key: &str) -> Words {
+        ("crm".into(), "acme".into(), key.into())
+    }
+
+    #[test]
+    fn only_what_is_in_its_turn_is_tried() {
+        let all = HashMap::from([
+            (named("a"), vec![1, 3, 4, 6]),
+            (named("b"), vec![2, 5]),
+            (named("c"), vec![7, 8]),
+        ]);
+        // 4 is of another feed, 7 came before 8 and is not here, 9 went in the meantime.
+        let mut letters = vec![
+            letter(1, "a", 1),
+            letter(2, "b", 1),
+            letter(3, "a", 0),
+            letter(5, "b", 0),
+            letter(6, "a", 0),
+            letter(8, "c", 0),
+            None,
+        ];
+        in_turn(&mut letters, &all);
+        let left: Vec<i64> = letters
+            .iter()
+            .flatten()
+            .map(|letter| letter.number)
+            .collect();
+        assert_eq!(left, [1, 2, 3, 5]);
+    }
+
+    #[test]
+    fn a_conflict_is_over_behind_its_deadline_and_after_enough_tries() {
+        let endings = [Ending::Parked(Outcome::Retrying, Reason::new("no parent"))];
+        let outcome = |attempts, dead_before| {
+            let letters = [letter(1, "a", attempts)];
+            let (tried, _) = Tried::of(&letters, &endings, Timestamp::from_millis(dead_before));
+            tried.failed[0].1
+        };
+        assert_eq!(outcome(CONFLICT_TRIES_MIN, 1_000), Outcome::Retrying);
+        assert_eq!(outcome(CONFLICT_TRIES_MIN - 2, 5_000), Outcome::Retrying);
+        assert_eq!(outcome(CONFLICT_TRIES_MIN - 1, 1_001), Outcome::Dead);
     }
 }

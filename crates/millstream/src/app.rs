@@ -37,6 +37,7 @@ pub struct App {
     pub(crate) sources: Vec<Source>,
     pub(crate) handlers: Handlers,
     pub(crate) lease: Option<Duration>,
+    pub(crate) conflict_deadline: Option<Duration>,
     pub(crate) batch_max: Option<usize>,
     pub(crate) take_over: bool,
     pub(crate) parallel: bool,
@@ -76,6 +77,7 @@ impl App {
             sources: Vec::new(),
             handlers: Handlers::default(),
             lease: None,
+            conflict_deadline: None,
             batch_max: None,
             take_over: false,
             parallel: false,
@@ -183,6 +185,14 @@ impl App {
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = Some(lease);
+        self
+    }
+
+    /// Sets how long an event that conflicts with other rows, because its parent is missing or a value
+    /// is taken, is tried again before it is dead. An hour by default.
+    #[must_use]
+    pub fn conflict_deadline(mut self, deadline: Duration) -> Self {
+        self.conflict_deadline = Some(deadline);
         self
     }
 
@@ -390,6 +400,7 @@ impl App {
                 Vec::new()
             },
             claim_idle: self.claim_idle.unwrap_or(defaults.claim_idle),
+            conflict_deadline: self.conflict_deadline.unwrap_or(defaults.conflict_deadline),
             from_oldest: self.from_oldest,
             ..defaults
         };

@@ -15,6 +15,7 @@ mod judge;
 mod options;
 mod owned;
 mod reporter;
+mod retries;
 mod service;
 mod settler;
 mod shared;

@@ -26,6 +26,9 @@ pub struct Options {
     pub batch_max: usize,
     /// How long one transaction should hold its locks. 20 ms by default.
     pub transaction_time: Duration,
+    /// How long an event that conflicts with other rows, because its parent is missing or a value is
+    /// taken, is tried again before it is dead. An hour by default.
+    pub conflict_deadline: Duration,
     /// Whether a group that another database holds is taken from it. False by default.
     pub take_over: bool,
     /// Whether a new subscriber follows a stream whose beginning is gone, from what there is. False by
@@ -46,6 +49,7 @@ impl Options {
             lease: Duration::from_secs(10),
             batch_max: 1_000,
             transaction_time: Duration::from_millis(20),
+            conflict_deadline: Duration::from_secs(60 * 60),
             take_over: false,
             from_oldest: false,
         }

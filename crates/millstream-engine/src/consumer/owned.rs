@@ -56,7 +56,6 @@ pub(super) async fn run(
     shard: Shard,
     mut settler: Settler,
     announced: watch::Receiver<Announced>,
-    judge: Arc<Judge>,
     cancel: CancellationToken,
 ) -> Lease {
     let base = announced.borrow().base;
@@ -75,7 +74,7 @@ pub(super) async fn run(
         let reader = Reader {
             log: settler.transport.log.clone(),
             shard: shard.clone(),
-            judge: judge.clone(),
+            judge: settler.judge.clone(),
             handle: settler.handle.clone(),
             reporter: settler.reporter.clone(),
             announced: announced.clone(),
@@ -115,6 +114,9 @@ async fn pump(
         if cancel.is_cancelled() {
             return Stop::Cancelled;
         }
+        if let Err(stop) = settler.retry(cancel).await {
+            return stop;
+        }
         while waiting.len() < settler.batch_size() {
             let Ok(chunk) = arrived.try_recv() else { break };
             waiting.extend(chunk);
@@ -130,7 +132,9 @@ async fn pump(
                     Some(chunk) => { waiting.extend(chunk); continue; }
                     None => return Stop::Cancelled,
                 },
-                () = tokio::time::sleep(interval) => settler.idle(cancel).await,
+                () = tokio::time::sleep(interval.min(settler.until_retry())) => {
+                    settler.idle(cancel).await
+                }
                 () = cancel.cancelled() => return Stop::Cancelled,
             }
         } else {

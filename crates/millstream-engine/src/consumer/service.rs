@@ -25,6 +25,7 @@ use crate::backoff::{Backoff, pause};
 use crate::consumer::following::Announced;
 use crate::consumer::judge::Judge;
 use crate::consumer::reporter::Reporter;
+use crate::consumer::retries::Retries;
 use crate::consumer::settler::{Settler, backoff};
 use crate::consumer::{Options, owned, shared};
 use crate::membership::Member;
@@ -296,6 +297,10 @@ impl Running {
             checked_at: Instant::now(),
             reported: (EntryId::ZERO, Instant::now()),
             exceptions: None,
+            unsaid: 0,
+            judge: self.judge.clone(),
+            retries: Retries::new(Instant::now()),
+            conflict_deadline: options.conflict_deadline,
             lease: lease.clone(),
         };
         info!(feed = %lease.feed, epoch = lease.epoch, at = %lease.checkpoint.at, "feed acquired");
@@ -309,16 +314,15 @@ impl Running {
             .update(|all| drop(all.feeds.insert(feed, status)));
 
         let stop = self.stop.child_token();
-        let judge = self.judge.clone();
         let task = match lease.feed.clone() {
             Feed::Owned(shard) => {
                 self.tasks
-                    .spawn(owned::run(shard, settler, listening, judge, stop.clone()))
+                    .spawn(owned::run(shard, settler, listening, stop.clone()))
             }
             Feed::Shared(stream) => {
                 let idle = options.claim_idle;
                 self.tasks
-                    .spawn(shared::run(stream, settler, judge, idle, stop.clone()))
+                    .spawn(shared::run(stream, settler, idle, stop.clone()))
             }
         };
         let held = Held {

@@ -1,3 +1,5 @@
+mod again;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +23,9 @@ use millstream_core::store::{Batch, Store};
 use crate::Transport;
 use crate::backoff::Backoff;
 use crate::consumer::following::Announced;
+use crate::consumer::judge::Judge;
 use crate::consumer::reporter::Reporter;
+use crate::consumer::retries::Retries;
 use crate::pace::Pace;
 use crate::status::{Handle, State};
 
@@ -35,6 +39,9 @@ const REPORT_AGAIN: Duration = Duration::from_secs(5);
 /// the transport even when it is full.
 const EXCEPTIONS_BYTES_MAX: usize = 8 * 1024;
 const EXCEPTION_BYTES: usize = 80;
+
+/// How often a receipt is sent that only tells of exceptions: no later one heals a lost one.
+const SAID_AGAIN: u32 = 3;
 
 /// How long a checkpoint may lag that moved over passed-over entries only.
 const PASSED_OVER_MAX: Duration = Duration::from_secs(1);
@@ -68,6 +75,13 @@ pub(super) struct Settler {
     pub(super) reported: (EntryId, Instant),
     /// Parked and dead events of the feed, and how many there are; none when they are to be read.
     pub(super) exceptions: Option<(Vec<Exception>, u64)>,
+    /// Receipts that are to tell of exceptions that changed while the checkpoint did not.
+    pub(super) unsaid: u32,
+    /// What is done about each entry.
+    pub(super) judge: Arc<Judge>,
+    /// When parked events are tried again, and until when.
+    pub(super) retries: Retries,
+    pub(super) conflict_deadline: Duration,
 }
 
 /// Why settling ends.
@@ -91,7 +105,14 @@ impl Settler {
 
     /// Whether everything that was looked at is committed, and reported.
     pub(super) fn is_level(&self) -> bool {
-        self.seen == self.committed && self.reported.0 == self.committed.at
+        self.seen == self.committed
+            && self.reported.0 == self.committed.at
+            && self.unsaid < SAID_AGAIN
+    }
+
+    /// How long a feed without arrivals may wait before parked events are to be tried again.
+    pub(super) fn until_retry(&self) -> Duration {
+        self.retries.wait(Instant::now())
     }
 
     /// Notes that everything up to here is for others.
@@ -116,6 +137,7 @@ impl Settler {
             to,
             deliveries: deliveries.into(),
             applied_at: self.clock.now(),
+            again: None,
         };
         let applied = loop {
             match self.store.apply(&self.lease, &batch).await {
@@ -143,11 +165,16 @@ impl Settler {
             self.pace.observe(count, applied.took);
             let dead = applied.counts.get(Outcome::Dead);
             let blocked = applied.counts.get(Outcome::Blocked);
-            if dead + blocked + applied.repeated > 0 {
+            let retrying = applied.counts.get(Outcome::Retrying);
+            if dead + blocked + retrying + applied.repeated > 0 {
                 self.exceptions = None;
             }
             if dead > 0 {
                 warn!(feed = %self.lease.feed, dead, blocked, "events parked: see `millstream dead-letters list`");
+            }
+            if retrying > 0 {
+                info!(feed = %self.lease.feed, retrying, "events conflict with other rows, and are tried again");
+                self.retries.parked(Instant::now());
             }
             if applied.repeated > 0 {
                 let repeated = applied.repeated;
@@ -306,7 +333,8 @@ impl Settler {
         };
         let at = self.committed.at;
         let (told, when) = self.reported;
-        let moved = at != told && (now || when.elapsed() >= REPORT_INTERVAL);
+        let news = at != told || self.unsaid == SAID_AGAIN;
+        let moved = news && (now || when.elapsed() >= REPORT_INTERVAL);
         if at == EntryId::ZERO || !(moved || when.elapsed() >= REPORT_AGAIN) {
             return;
         }
@@ -314,10 +342,11 @@ impl Settler {
         if let Err(error) = reporter.publish_position(at).await {
             debug!(%feed, %error, "position not published");
         }
-        if (at != told || self.announced.borrow().settled < at)
-            && let Err(error) = self.send_receipt(&reporter).await
-        {
-            debug!(%feed, %error, "receipt not sent");
+        if at != told || self.unsaid > 0 || self.announced.borrow().settled < at {
+            self.unsaid = self.unsaid.saturating_sub(1);
+            if let Err(error) = self.send_receipt(&reporter).await {
+                debug!(%feed, %error, "receipt not sent");
+            }
         }
         // Whatever got lost of it is said again before long.
         self.reported = (at, Instant::now());

@@ -38,13 +38,12 @@ const TIDY_IDLE: Duration = Duration::from_hours(1);
 pub(super) async fn run(
     stream: StreamName,
     mut settler: Settler,
-    judge: Arc<Judge>,
     claim_idle: Duration,
     cancel: CancellationToken,
 ) -> Lease {
     let mut worker = Worker {
         stream,
-        judge,
+        judge: settler.judge.clone(),
         cancel,
         competes: settler.lease.is_shared_out(),
         claim_idle,
@@ -99,8 +98,10 @@ impl Worker {
                 self.settle(settler, entries).await?;
             }
         }
+        settler.retry(&self.cancel).await?;
         let queue = settler.transport.queue.clone();
-        let read = queue.read_group(&self.stream, &settler.member, limit, READ_WAIT);
+        let wait = READ_WAIT.min(settler.until_retry());
+        let read = queue.read_group(&self.stream, &settler.member, limit, wait);
         let entries = tokio::select! {
             entries = read => entries,
             () = self.cancel.cancelled() => return Err(Stop::Cancelled),

@@ -9,13 +9,13 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 
-use crate::batch::{Dedupe, Ending, Found, Item};
+use crate::batch::{Dedupe, Ending, Found, Item, Tried};
 use crate::mysql::database::Database;
 use crate::mysql::dedupe;
 use crate::mysql::leases::compare_and_set;
 use crate::mysql::session::Session;
 use crate::mysql::settling::{Failure, Settling};
-use crate::mysql::{dead_letters, inbox};
+use crate::mysql::{dead_letters, inbox, parked};
 
 const DOING: &str = "apply a batch";
 
@@ -136,9 +136,17 @@ async fn settle(
         .await
         .map_err(Failure::Whole)?;
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
-    let found = dedupe::look(dedupe, session, prefix, shard, &batch.deliveries)
-        .await
-        .map_err(|error| Failure::Whole(bookkeeping(error)))?;
+    let whole = |error| Failure::Whole(bookkeeping(error));
+    let deliveries = &batch.deliveries;
+    let letters = match &batch.again {
+        Some(again) => parked::take(session, prefix, again).await.map_err(whole)?,
+        None => Vec::new(),
+    };
+    let found = match &batch.again {
+        Some(_) => dedupe::look_again(dedupe, session, prefix, shard, deliveries, &letters).await,
+        None => dedupe::look(dedupe, session, prefix, shard, deliveries).await,
+    }
+    .map_err(whole)?;
     let items: Vec<Item<'_>> = batch
         .deliveries
         .iter()
@@ -148,19 +156,35 @@ async fn settle(
             repeated: *found == Found::Repeated,
         })
         .collect();
-    let mut settling = Settling::begin(session, db, &lease.feed, dedupe, &items)
-        .await
-        .map_err(Failure::Whole)?;
+    let mut settling = Settling::begin(
+        session,
+        db,
+        &lease.feed,
+        dedupe,
+        batch.again.is_none(),
+        &items,
+    )
+    .await
+    .map_err(Failure::Whole)?;
     match search {
         Search::None => settling.settle_at_once(&items).await?,
         Search::Halves => settling.settle(&items).await.map_err(Failure::Whole)?,
     }
     let (any_parked, endings) = settling.end();
-    record(
-        db, session, lease, shard, batch, &found, &endings, any_parked,
-    )
-    .await
-    .map_err(|error| Failure::Whole(bookkeeping(error)))
+    match &batch.again {
+        Some(again) => {
+            let (tried, applied) = Tried::of(&letters, &endings, again.dead_before);
+            let recorded = parked::record(session, prefix, &tried, batch.applied_at).await;
+            recorded.map(|()| applied)
+        }
+        None => {
+            record(
+                db, session, lease, shard, batch, &found, &endings, any_parked,
+            )
+            .await
+        }
+    }
+    .map_err(whole)
 }
 
 /// An error in our own tables is never an event's fault.

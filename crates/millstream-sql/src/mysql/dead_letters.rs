@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use mysql_async::Value;
+use mysql_async::{Row, Value};
 
 use millstream_core::acknowledgment::Exception;
 use millstream_core::blob;
@@ -13,7 +13,7 @@ use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Twin, tenant};
+use crate::batch::{Key, Twin, tenant};
 use crate::identifier::Prefix;
 use crate::mysql::database::Database;
 use crate::mysql::dedupe::texts;
@@ -157,9 +157,6 @@ pub(super) async fn any(session: &mut Session, prefix: &Prefix) -> Result<bool, 
     Ok(row.is_some_and(|row| integer(&row, 0) != 0))
 }
 
-/// Source, tenant and key: what stays in order behind a parked event.
-pub(super) type Key = (Box<str>, TenantId, PartitionKey);
-
 /// Those of the keys of which an event is parked, so that later ones must wait.
 pub(super) async fn held<'a>(
     session: &mut Session,
@@ -191,37 +188,41 @@ pub(super) async fn held<'a>(
 
 /// Reads dead letters in the order of their numbers.
 pub(super) async fn list(db: &Database, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, Error> {
-    let sql = db.sql(
-        "SELECT s.stream, s.source, s.shard, d.id, d.generation, d.seq, d.event_id, d.event_type,
-                d.tenant_id, d.partition_key, d.outcome, d.reason, d.attempts, d.parked_at, d.raw
+    let sql = db.sql(&format!(
+        "SELECT {COLUMNS}
          FROM ~dead_letters d JOIN ~millstream_shards s ON s.id = d.shard
          WHERE d.id > ? AND (? IS NULL OR d.id = ?)
          ORDER BY d.id LIMIT ?",
-    );
+    ));
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let parameters = values![query.after, query.number, query.number, limit];
     let mut session = db.session().await?;
     let rows = session.all("read dead letters", &sql, parameters).await?;
     session.give_back();
-    rows.iter()
-        .map(|row| {
-            let outcome = text(row, 10).and_then(|word| Outcome::parse(&word));
-            Ok(DeadLetter {
-                feed: feed(row, 0)?,
-                number: integer(row, 3),
-                entry: entry_id(row, 4),
-                event_id: text(row, 6),
-                event_type: text(row, 7),
-                tenant: text(row, 8),
-                key: text(row, 9),
-                outcome: outcome.unwrap_or(Outcome::Dead),
-                reason: text(row, 11).unwrap_or_default(),
-                attempts: u32::try_from(integer(row, 12)).unwrap_or(u32::MAX),
-                parked_at: Timestamp::from_millis(integer(row, 13)),
-                raw: blob::decode(&bytes(row, 14)).unwrap_or_default(),
-            })
-        })
-        .collect()
+    rows.iter().map(letter).collect()
+}
+
+/// What [`letter`] reads, of `d` and its shard `s`.
+pub(super) const COLUMNS: &str =
+    "s.stream, s.source, s.shard, d.id, d.generation, d.seq, d.event_id, d.event_type, d.tenant_id,
+     d.partition_key, d.outcome, d.reason, d.attempts, d.parked_at, d.raw";
+
+pub(super) fn letter(row: &Row) -> Result<DeadLetter, Error> {
+    let outcome = text(row, 10).and_then(|word| Outcome::parse(&word));
+    Ok(DeadLetter {
+        feed: feed(row, 0)?,
+        number: integer(row, 3),
+        entry: entry_id(row, 4),
+        event_id: text(row, 6),
+        event_type: text(row, 7),
+        tenant: text(row, 8),
+        key: text(row, 9),
+        outcome: outcome.unwrap_or(Outcome::Dead),
+        reason: text(row, 11).unwrap_or_default(),
+        attempts: u32::try_from(integer(row, 12)).unwrap_or(u32::MAX),
+        parked_at: Timestamp::from_millis(integer(row, 13)),
+        raw: blob::decode(&bytes(row, 14)).unwrap_or_default(),
+    })
 }
 
 /// Reads what is parked of an owned shard, the earliest of it in its order, and counts all of it.

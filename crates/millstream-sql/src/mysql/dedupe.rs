@@ -11,7 +11,7 @@ use millstream_core::error::Error;
 use millstream_core::lease::Role;
 use millstream_core::name::{EventId, TenantId};
 
-use crate::batch::{Dedupe, Found, Twin, is_of_later_generation, tenant};
+use crate::batch::{Dedupe, Found, Letter, Twin, is_of_later_generation, tenant};
 use crate::identifier::Prefix;
 use crate::mysql::inbox::source;
 use crate::mysql::row::{bytes, entry_id, integer, text};
@@ -54,6 +54,40 @@ pub(super) fn texts<'a>(
         })
         .collect();
     chunks.into_iter()
+}
+
+/// Of parked events that are tried again, those to be passed over: a letter that is not in its turn,
+/// and an event of the shared stream that was processed under another entry.
+pub(super) async fn look_again(
+    dedupe: Dedupe<'_>,
+    session: &mut Session,
+    prefix: &Prefix,
+    row: i64,
+    deliveries: &[Delivery],
+    letters: &[Option<Letter>],
+) -> Result<Vec<Found>, Error> {
+    let known = match dedupe {
+        Dedupe::Shared => processed(session, prefix, row, deliveries).await?,
+        Dedupe::Checkpoint | Dedupe::Generation(_) => HashSet::new(),
+    };
+    let found = |(delivery, letter): (&Delivery, &Option<Letter>)| match letter.is_none()
+        || is_processed(&known, delivery)
+    {
+        true => Found::Repeated,
+        false => Found::New(Twin::FIRST),
+    };
+    Ok(deliveries.iter().zip(letters).map(found).collect())
+}
+
+/// Whether the event of a delivery is among those that were processed.
+fn is_processed(processed: &HashSet<(String, String, String)>, delivery: &Delivery) -> bool {
+    match &delivery.content {
+        Content::Event { event, .. } => {
+            let (id, source) = (event.id.as_str(), event.source.as_str());
+            processed.contains(&(id.into(), source.into(), event.tenant.as_str().into()))
+        }
+        Content::Undecodable(_) => false,
+    }
 }
 
 /// Those of a later generation whose event is in the inbox, from whichever shard of the stream.
@@ -160,13 +194,7 @@ async fn shared(
                 twin = twin.max(found.twin().next());
             }
         }
-        if let (false, Content::Event { event, .. }) = (known, &delivery.content) {
-            let (id, source) = (
-                event.id.as_str().to_owned(),
-                event.source.as_str().to_owned(),
-            );
-            known = processed.contains(&(id, source, event.tenant.as_str().to_owned()));
-        }
+        known |= is_processed(&processed, delivery);
         found.push(match known {
             true => Found::Repeated,
             false => Found::New(twin),

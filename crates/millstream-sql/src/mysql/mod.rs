@@ -19,6 +19,7 @@ mod migrate;
 mod number;
 mod options;
 mod outbox;
+mod parked;
 mod prune;
 mod publish;
 mod row;

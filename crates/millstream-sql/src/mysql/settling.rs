@@ -10,9 +10,9 @@ use millstream_core::fold::fold;
 use millstream_core::lease::Feed;
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Dedupe, Ending, Identity, Item};
+use crate::batch::{Dedupe, Ending, Identity, Item, Key};
 use crate::mysql::database::Database;
-use crate::mysql::dead_letters::{self, Key};
+use crate::mysql::dead_letters;
 use crate::mysql::handler::call;
 use crate::mysql::inbox;
 use crate::mysql::session::Session;
@@ -58,9 +58,11 @@ impl<'s, 'a> Settling<'s, 'a> {
         db: &'a Database,
         feed: &'a Feed,
         dedupe: Dedupe<'a>,
+        // What is tried again is itself what others wait behind.
+        behind_parked: bool,
         items: &[Item<'a>],
     ) -> Result<Self, Error> {
-        let any_parked = dead_letters::any(session, &db.options.prefix).await?;
+        let any_parked = behind_parked && dead_letters::any(session, &db.options.prefix).await?;
         let parked = if any_parked {
             let keys: Vec<Key> = items
                 .iter()
@@ -131,10 +133,7 @@ impl<'s, 'a> Settling<'s, 'a> {
             self.seen.extend(self.dedupe.identity(delivery));
         }
         self.parked.extend(key(self.feed, delivery));
-        self.endings.push(Ending::Parked(
-            Outcome::Dead,
-            Reason::new(error.to_string()),
-        ));
+        self.endings.push(Ending::failed(error));
     }
 
     /// Settles a range as a whole, and says how each delivery ends if it holds.

@@ -6,14 +6,14 @@ use millstream_core::acknowledgment::Exception;
 use millstream_core::delivery::{Counts, Outcome};
 use millstream_core::entry::Shard;
 use millstream_core::error::Error;
-use millstream_core::lease::Lease;
+use millstream_core::lease::{Feed, Lease};
 use millstream_core::name::{AppName, EventId};
 use millstream_core::store::{Applied, Batch, DeadLetter, DeadLetterQuery, Store, Table};
 
 use crate::mysql::database::Database;
 use crate::mysql::row::{number, text};
 use crate::mysql::session::values;
-use crate::mysql::{apply, dead_letters, tables};
+use crate::mysql::{apply, dead_letters, parked, tables};
 
 #[async_trait]
 impl Store for Database {
@@ -37,6 +37,15 @@ impl Store for Database {
 
     async fn apply(&self, lease: &Lease, batch: &Batch) -> Result<Applied, Error> {
         apply::apply(self, lease, batch).await
+    }
+
+    async fn waiting(
+        &self,
+        feed: &Feed,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        parked::waiting(self, feed, after, limit).await
     }
 
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, Error> {

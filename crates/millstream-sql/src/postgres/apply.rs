@@ -4,18 +4,17 @@ use std::time::Instant;
 
 use deadpool_postgres::Transaction;
 
-use millstream_core::delivery::Delivery;
 use millstream_core::error::{Error, ErrorKind};
-use millstream_core::lease::{Checkpoint, Feed, Lease};
+use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 
-use crate::batch::{Dedupe, Ending, Found, Item};
+use crate::batch::{Dedupe, Ending, Found, Item, Tried, halves};
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::dead_letters::{self, Parked};
-use crate::postgres::dedupe;
 use crate::postgres::inbox::{self, Settled};
 use crate::postgres::leases::compare_and_set;
 use crate::postgres::settling::Settling;
+use crate::postgres::{dedupe, parked};
 
 /// Statements that a connection keeps prepared. Each set of columns that events name has its own.
 const STATEMENTS_MAX: usize = 256;
@@ -46,28 +45,16 @@ async fn apply_apart(
     batch: &Batch,
     error: Error,
 ) -> Result<Applied, Error> {
-    let (left, right) = batch.deliveries.split_at(batch.deliveries.len() / 2);
-    let Some(last) = left.last() else {
+    if batch.deliveries.len() < 2 {
         let parked = Box::pin(attempt(db, lease, batch, Search::Park(&error))).await;
         return parked.map_err(|failure| match failure {
             Failure::Whole(error) | Failure::Event(error) | Failure::Commit(error) => error,
         });
-    };
-    let middle = Checkpoint {
-        at: last.entry,
-        event_id: last.event_id().cloned(),
-    };
-    let half = |from: &Checkpoint, to: &Checkpoint, deliveries: &[Delivery]| Batch {
-        from: from.clone(),
-        to: to.clone(),
-        deliveries: deliveries.into(),
-        applied_at: batch.applied_at,
-    };
-    let mut applied = apply(db, lease, &half(&batch.from, &middle, left)).await?;
-    let more = apply(db, lease, &half(&middle, &batch.to, right)).await?;
-    applied.counts.merge(&more.counts);
-    applied.repeated += more.repeated;
-    applied.took += more.took;
+    }
+    let (first, second) = halves(batch);
+    let mut applied = apply(db, lease, &first).await?;
+    let more = apply(db, lease, &second).await?;
+    applied.add(&more);
     Ok(applied)
 }
 
@@ -124,9 +111,19 @@ async fn attempt(
     let begun = Instant::now();
 
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
-    let found = dedupe::look(dedupe, &tx, prefix, shard, &batch.deliveries)
-        .await
-        .map_err(bookkeeping)?;
+    let letters = match &batch.again {
+        Some(again) => parked::take(&tx, prefix, again)
+            .await
+            .map_err(bookkeeping)?,
+        None => Vec::new(),
+    };
+    let found = match &batch.again {
+        Some(_) => {
+            dedupe::look_again(dedupe, &tx, prefix, shard, &batch.deliveries, &letters).await
+        }
+        None => dedupe::look(dedupe, &tx, prefix, shard, &batch.deliveries).await,
+    }
+    .map_err(bookkeeping)?;
     let items: Vec<Item<'_>> = batch
         .deliveries
         .iter()
@@ -136,7 +133,7 @@ async fn attempt(
             repeated: *found == Found::Repeated,
         })
         .collect();
-    let mut settling = Settling::begin(db, &tx, lease, dedupe, &items)
+    let mut settling = Settling::begin(db, &tx, lease, dedupe, batch.again.is_none(), &items)
         .await
         .map_err(bookkeeping)?;
     match search {
@@ -153,9 +150,15 @@ async fn attempt(
     }
 
     let (endings, any_parked) = (settling.endings, settling.any_parked);
-    let mut applied = record(&tx, db, lease, shard, batch, &found, &endings, any_parked)
-        .await
-        .map_err(bookkeeping)?;
+    let mut applied = match &batch.again {
+        Some(again) => {
+            let (tried, applied) = Tried::of(&letters, &endings, again.dead_before);
+            let recorded = parked::record(&tx, prefix, &tried, batch.applied_at).await;
+            recorded.map(|()| applied)
+        }
+        None => record(&tx, db, lease, shard, batch, &found, &endings, any_parked).await,
+    }
+    .map_err(bookkeeping)?;
     tx.commit().await.map_err(|error| match failed(error) {
         error if error.kind().is_of_one_event() => Failure::Commit(error),
         error => Failure::Whole(error),

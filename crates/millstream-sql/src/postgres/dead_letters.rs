@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, Row};
 
 use millstream_core::acknowledgment::Exception;
 use millstream_core::blob;
@@ -11,19 +11,16 @@ use millstream_core::delivery::{Delivery, Outcome, Reason};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::Error;
 use millstream_core::lease::{Feed, Role};
-use millstream_core::name::{EventId, PartitionKey, TenantId};
+use millstream_core::name::{EventId, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Twin, tenant};
+use crate::batch::{Key, Twin, tenant};
 use crate::identifier::Prefix;
 use crate::postgres::database::while_doing;
 use crate::postgres::inbox::{event_type, source, storable};
 use crate::postgres::leases::{feed, number};
 use crate::postgres::subscribers::exception;
-
-/// Source, tenant and key: what stays in order behind a parked event.
-pub(super) type Key = (Box<str>, TenantId, PartitionKey);
 
 /// A delivery to be kept, with the reason.
 pub(super) struct Parked<'a> {
@@ -244,14 +241,12 @@ pub(super) async fn list(
 ) -> Result<Vec<DeadLetter>, Error> {
     let rows = db
         .query(
-            &prefix.sql(
-                "SELECT s.stream, s.source, s.shard, d.id, d.generation, d.seq, d.event_id,
-                        d.event_type, d.tenant_id, d.partition_key, d.outcome, d.reason,
-                        d.attempts, d.parked_at, d.raw
+            &prefix.sql(&format!(
+                "SELECT {COLUMNS}
                  FROM ~dead_letters d JOIN ~millstream_shards s ON s.id = d.shard
                  WHERE d.id > $1 AND ($2::bigint IS NULL OR d.id = $2)
                  ORDER BY d.id LIMIT $3",
-            ),
+            )),
             &[
                 &query.after,
                 &query.number,
@@ -260,25 +255,30 @@ pub(super) async fn list(
         )
         .await
         .map_err(while_doing("read dead letters"))?;
-    rows.iter()
-        .map(|row| {
-            let raw: &[u8] = row.get(14);
-            Ok(DeadLetter {
-                feed: feed(row, 0)?,
-                number: row.get(3),
-                entry: EntryId::new(number(row, 4), number(row, 5)),
-                event_id: row.get(6),
-                event_type: row.get(7),
-                tenant: row.get(8),
-                key: row.get(9),
-                outcome: Outcome::parse(row.get(10)).unwrap_or(Outcome::Dead),
-                reason: row.get(11),
-                attempts: u32::try_from(row.get::<_, i64>(12)).unwrap_or(u32::MAX),
-                parked_at: Timestamp::from_millis(row.get(13)),
-                raw: blob::decode(&raw.to_vec().into()).unwrap_or_default(),
-            })
-        })
-        .collect()
+    rows.iter().map(letter).collect()
+}
+
+/// What [`letter`] reads, of `d` and its shard `s`.
+pub(super) const COLUMNS: &str =
+    "s.stream, s.source, s.shard, d.id, d.generation, d.seq, d.event_id, d.event_type, d.tenant_id,
+     d.partition_key, d.outcome, d.reason, d.attempts, d.parked_at, d.raw";
+
+pub(super) fn letter(row: &Row) -> Result<DeadLetter, Error> {
+    let raw: &[u8] = row.get(14);
+    Ok(DeadLetter {
+        feed: feed(row, 0)?,
+        number: row.get(3),
+        entry: EntryId::new(number(row, 4), number(row, 5)),
+        event_id: row.get(6),
+        event_type: row.get(7),
+        tenant: row.get(8),
+        key: row.get(9),
+        outcome: Outcome::parse(row.get(10)).unwrap_or(Outcome::Dead),
+        reason: row.get(11),
+        attempts: u32::try_from(row.get::<_, i64>(12)).unwrap_or(u32::MAX),
+        parked_at: Timestamp::from_millis(row.get(13)),
+        raw: blob::decode(&raw.to_vec().into()).unwrap_or_default(),
+    })
 }
 
 /// Reads what is parked of an owned shard, the earliest of it in its order, and counts all of it.

@@ -12,7 +12,7 @@ use millstream_core::error::Error;
 use millstream_core::lease::Role;
 use millstream_core::name::{EventId, TenantId};
 
-use crate::batch::{Dedupe, Found, Twin, is_of_later_generation, tenant};
+use crate::batch::{Dedupe, Found, Letter, Twin, is_of_later_generation, tenant};
 use crate::identifier::Prefix;
 use crate::postgres::database::while_doing;
 use crate::postgres::inbox::source;
@@ -30,6 +30,28 @@ pub(super) async fn look(
         Dedupe::Generation(shard) => again(tx, prefix, shard, deliveries).await,
         Dedupe::Shared => shared(tx, prefix, row, deliveries).await,
     }
+}
+
+/// Of parked events that are tried again, those to be passed over: a letter that is not in its turn,
+/// and an event of the shared stream that was processed under another entry.
+pub(super) async fn look_again(
+    dedupe: Dedupe<'_>,
+    tx: &Transaction<'_>,
+    prefix: &Prefix,
+    row: i64,
+    deliveries: &[Delivery],
+    letters: &[Option<Letter>],
+) -> Result<Vec<Found>, Error> {
+    let processed = match dedupe {
+        Dedupe::Shared => by_event(tx, prefix, row, deliveries).await?,
+        Dedupe::Checkpoint | Dedupe::Generation(_) => HashSet::new(),
+    };
+    let passed_over = |place: usize| letters[place].is_none() || processed.contains(&place);
+    let found = |place| match passed_over(place) {
+        true => Found::Repeated,
+        false => Found::New(Twin::FIRST),
+    };
+    Ok((0..deliveries.len()).map(found).collect())
 }
 
 /// Those of a later generation whose event is in the inbox, from whichever shard of the stream.

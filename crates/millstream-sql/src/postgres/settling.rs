@@ -11,10 +11,10 @@ use millstream_core::event::Event;
 use millstream_core::fold::fold;
 use millstream_core::lease::Lease;
 
-use crate::batch::{Dedupe, Ending, Identity, Item};
+use crate::batch::{Dedupe, Ending, Identity, Item, Key};
 use crate::postgres::apply::Failure;
 use crate::postgres::database::{Database, while_doing};
-use crate::postgres::dead_letters::{self, Key};
+use crate::postgres::dead_letters;
 use crate::postgres::handler::{Lent, lend};
 use crate::postgres::write::{misfitting, write};
 
@@ -39,6 +39,8 @@ impl<'a> Settling<'a> {
         tx: &'a Transaction<'a>,
         lease: &'a Lease,
         dedupe: Dedupe<'a>,
+        // What is tried again is itself what others wait behind.
+        behind_parked: bool,
         items: &[Item<'a>],
     ) -> Result<Self, Error> {
         let prefix = &db.options.prefix;
@@ -47,7 +49,7 @@ impl<'a> Settling<'a> {
             tx,
             lease,
             dedupe,
-            any_parked: dead_letters::any(tx, prefix).await?,
+            any_parked: behind_parked && dead_letters::any(tx, prefix).await?,
             parked: HashSet::new(),
             seen: HashSet::new(),
             endings: Vec::new(),
@@ -126,10 +128,7 @@ impl<'a> Settling<'a> {
             self.seen.extend(self.dedupe.identity(delivery));
         }
         self.parked.extend(self.key(delivery));
-        self.endings.push(Ending::Parked(
-            Outcome::Dead,
-            Reason::new(error.to_string()),
-        ));
+        self.endings.push(Ending::failed(error));
     }
 
     /// Settles a range as a whole, and says how each delivery ends if it holds.

@@ -6,13 +6,13 @@ use millstream_core::acknowledgment::Exception;
 use millstream_core::delivery::{Counts, Outcome};
 use millstream_core::entry::Shard;
 use millstream_core::error::Error;
-use millstream_core::lease::Lease;
+use millstream_core::lease::{Feed, Lease};
 use millstream_core::name::{AppName, EventId};
 use millstream_core::store::{Applied, Batch, DeadLetter, DeadLetterQuery, Store, Table};
 
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::leases::number;
-use crate::postgres::{apply, dead_letters, tables};
+use crate::postgres::{apply, dead_letters, parked, tables};
 
 #[async_trait]
 impl Store for Database {
@@ -31,6 +31,16 @@ impl Store for Database {
 
     async fn apply(&self, lease: &Lease, batch: &Batch) -> Result<Applied, Error> {
         apply::apply(self, lease, batch).await
+    }
+
+    async fn waiting(
+        &self,
+        feed: &Feed,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let db = self.connection("read what is to be tried again").await?;
+        parked::waiting(&**db, &self.options.prefix, feed, after, limit).await
     }
 
     async fn dead_letters(&self, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, Error> {

@@ -8,18 +8,17 @@ use millstream_core::delivery::{Content, Delivery, Outcome, Plan, Reason};
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::event::Event;
 use millstream_core::fold::fold;
-use millstream_core::lease::{Checkpoint, Feed, Lease};
-use millstream_core::name::{PartitionKey, TenantId};
+use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Dedupe, Ending, Found, Identity, Item};
+use crate::batch::{Dedupe, Ending, Found, Identity, Item, Key, Tried, halves};
 use crate::sqlite::database::{Options, while_doing};
 use crate::sqlite::dedupe;
 use crate::sqlite::handler::{Handler, Lent};
 use crate::sqlite::leases::{compare_and_set, immediate};
 use crate::sqlite::write::write;
-use crate::sqlite::{capture, dead_letters, inbox};
+use crate::sqlite::{capture, dead_letters, inbox, parked};
 
 /// Settles a batch: all of it at once, or, when one event fails, by looking for that event.
 pub(super) fn apply(
@@ -49,28 +48,16 @@ fn apply_apart(
     batch: &Batch,
     error: Error,
 ) -> Result<Applied, Error> {
-    let (left, right) = batch.deliveries.split_at(batch.deliveries.len() / 2);
-    let Some(last) = left.last() else {
+    if batch.deliveries.len() < 2 {
         let parked = attempt(db, options, lease, batch, Search::Park(&error));
         return parked.map_err(|failure| match failure {
             Failure::Whole(error) | Failure::Event(error) | Failure::Commit(error) => error,
         });
-    };
-    let middle = Checkpoint {
-        at: last.entry,
-        event_id: last.event_id().cloned(),
-    };
-    let half = |from: &Checkpoint, to: &Checkpoint, deliveries: &[Delivery]| Batch {
-        from: from.clone(),
-        to: to.clone(),
-        deliveries: deliveries.into(),
-        applied_at: batch.applied_at,
-    };
-    let mut applied = apply(db, options, lease, &half(&batch.from, &middle, left))?;
-    let more = apply(db, options, lease, &half(&middle, &batch.to, right))?;
-    applied.counts.merge(&more.counts);
-    applied.repeated += more.repeated;
-    applied.took += more.took;
+    }
+    let (first, second) = halves(batch);
+    let mut applied = apply(db, options, lease, &first)?;
+    let more = apply(db, options, lease, &second)?;
+    applied.add(&more);
     Ok(applied)
 }
 
@@ -126,10 +113,21 @@ fn attempt(
         mark(&tx, options, true).map_err(|error| Failure::Whole(failed(error)))?;
     }
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
-    let found = dedupe::look(dedupe, &tx, &options.prefix, shard, &batch.deliveries)
-        .map_err(|error| Failure::Whole(bookkeeping(error)))?;
+    let letters = match &batch.again {
+        Some(again) => parked::take(&tx, &options.prefix, again),
+        None => Ok(Vec::new()),
+    }
+    .map_err(|error| Failure::Whole(bookkeeping(error)))?;
+    let deliveries = &batch.deliveries;
+    let found = match &batch.again {
+        Some(_) => dedupe::look_again(dedupe, &tx, &options.prefix, shard, deliveries, &letters),
+        None => dedupe::look(dedupe, &tx, &options.prefix, shard, deliveries),
+    }
+    .map_err(|error| Failure::Whole(bookkeeping(error)))?;
     let mut settling =
         Settling::begin(&tx, options, lease, dedupe, lent).map_err(Failure::Whole)?;
+    // What is tried again is itself what others wait behind.
+    settling.any_parked &= batch.again.is_none();
     let items: Vec<Item<'_>> = batch
         .deliveries
         .iter()
@@ -153,8 +151,14 @@ fn attempt(
     }
 
     let endings = settling.endings;
-    let mut applied = record(&tx, options, lease, shard, batch, &found, &endings)
-        .map_err(|error| Failure::Whole(bookkeeping(error)))?;
+    let mut applied = match &batch.again {
+        Some(again) => {
+            let (tried, applied) = Tried::of(&letters, &endings, again.dead_before);
+            parked::record(&tx, &options.prefix, &tried, batch.applied_at).map(|()| applied)
+        }
+        None => record(&tx, options, lease, shard, batch, &found, &endings),
+    }
+    .map_err(|error| Failure::Whole(bookkeeping(error)))?;
     if marked {
         mark(&tx, options, false).map_err(|error| Failure::Whole(failed(error)))?;
     }
@@ -229,9 +233,6 @@ fn record(
     }
     Ok(applied)
 }
-
-/// Source, tenant and key: what stays in order behind a parked event.
-type Key = (Box<str>, TenantId, PartitionKey);
 
 /// A batch on its way through the transaction.
 struct Settling<'a> {
@@ -322,10 +323,7 @@ impl<'a> Settling<'a> {
         if let Some(key) = self.key(delivery) {
             self.known.insert(key, true);
         }
-        self.endings.push(Ending::Parked(
-            Outcome::Dead,
-            Reason::new(error.to_string()),
-        ));
+        self.endings.push(Ending::failed(error));
     }
 
     /// Settles a range as a whole, and says how each delivery ends if it holds.

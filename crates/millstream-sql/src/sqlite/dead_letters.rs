@@ -1,4 +1,4 @@
-use rusqlite::{OptionalExtension, named_params, params};
+use rusqlite::{OptionalExtension, Row, named_params, params};
 
 use millstream_core::acknowledgment::Exception;
 use millstream_core::blob;
@@ -176,39 +176,44 @@ pub(super) fn list(
 ) -> Result<Vec<DeadLetter>, Error> {
     let failed = while_doing("read dead letters");
     let mut statement = db
-        .prepare_cached(&prefix.sql(
-            "SELECT s.stream, s.source, s.shard, d.id, d.generation, d.seq, d.event_id,
-                    d.event_type, d.tenant_id, d.partition_key, d.outcome, d.reason, d.attempts,
-                    d.parked_at, d.raw
+        .prepare_cached(&prefix.sql(&format!(
+            "SELECT {COLUMNS}
              FROM ~dead_letters d JOIN ~millstream_shards s ON s.id = d.shard
              WHERE d.id > :after AND (:number IS NULL OR d.id = :number)
              ORDER BY d.id LIMIT :limit",
-        ))
+        )))
         .map_err(&failed)?;
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let rows = statement
         .query_map(
             named_params! { ":after": query.after, ":number": query.number, ":limit": limit },
-            |row| {
-                let outcome: String = row.get(10)?;
-                Ok(DeadLetter {
-                    feed: feed(row, 0)?,
-                    number: row.get(3)?,
-                    entry: EntryId::new(number(row, 4)?, number(row, 5)?),
-                    event_id: row.get(6)?,
-                    event_type: row.get(7)?,
-                    tenant: row.get(8)?,
-                    key: row.get(9)?,
-                    outcome: Outcome::parse(&outcome).unwrap_or(Outcome::Dead),
-                    reason: row.get(11)?,
-                    attempts: row.get(12)?,
-                    parked_at: Timestamp::from_millis(row.get(13)?),
-                    raw: blob::decode(&row.get::<_, Vec<u8>>(14)?.into()).unwrap_or_default(),
-                })
-            },
+            letter,
         )
         .map_err(&failed)?;
     rows.collect::<Result<_, _>>().map_err(&failed)
+}
+
+/// What [`letter`] reads, of `d` and its shard `s`.
+pub(super) const COLUMNS: &str =
+    "s.stream, s.source, s.shard, d.id, d.generation, d.seq, d.event_id, d.event_type, d.tenant_id,
+     d.partition_key, d.outcome, d.reason, d.attempts, d.parked_at, d.raw";
+
+pub(super) fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+    let outcome: String = row.get(10)?;
+    Ok(DeadLetter {
+        feed: feed(row, 0)?,
+        number: row.get(3)?,
+        entry: EntryId::new(number(row, 4)?, number(row, 5)?),
+        event_id: row.get(6)?,
+        event_type: row.get(7)?,
+        tenant: row.get(8)?,
+        key: row.get(9)?,
+        outcome: Outcome::parse(&outcome).unwrap_or(Outcome::Dead),
+        reason: row.get(11)?,
+        attempts: row.get(12)?,
+        parked_at: Timestamp::from_millis(row.get(13)?),
+        raw: blob::decode(&row.get::<_, Vec<u8>>(14)?.into()).unwrap_or_default(),
+    })
 }
 
 /// Reads what is parked of an owned shard, the earliest of it in its order, and counts all of it.

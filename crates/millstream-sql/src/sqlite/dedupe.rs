@@ -11,7 +11,7 @@ use millstream_core::error::Error;
 use millstream_core::lease::Role;
 use millstream_core::name::{EventId, TenantId};
 
-use crate::batch::{Dedupe, Found, Twin, is_of_later_generation, tenant};
+use crate::batch::{Dedupe, Found, Letter, Twin, is_of_later_generation, tenant};
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
 use crate::sqlite::inbox::source;
@@ -31,6 +31,41 @@ pub(super) fn look(
         Dedupe::Shared => shared(tx, prefix, row, deliveries).map_err(failed),
     }
 }
+
+/// Of parked events that are tried again, those to be passed over: a letter that is not in its turn,
+/// and an event of the shared stream that was processed under another entry.
+pub(super) fn look_again(
+    dedupe: Dedupe<'_>,
+    tx: &Transaction<'_>,
+    prefix: &Prefix,
+    row: i64,
+    deliveries: &[Delivery],
+    letters: &[Option<Letter>],
+) -> Result<Vec<Found>, Error> {
+    let failed = while_doing("look into the inbox");
+    let mut processed = tx.prepare_cached(&prefix.sql(BY_EVENT)).map_err(&failed)?;
+    let mut passed_over = |delivery: &Delivery| match (dedupe, &delivery.content) {
+        (Dedupe::Shared, Content::Event { event, .. }) => {
+            let (id, source) = (event.id.as_str(), event.source.as_str());
+            processed.query_row((id, row, source, event.tenant.as_str()), |row| row.get(0))
+        }
+        _ => Ok(false),
+    };
+    let mut found = |(delivery, letter): (&Delivery, &Option<Letter>)| {
+        Ok(match letter.is_none() || passed_over(delivery)? {
+            true => Found::Repeated,
+            false => Found::New(Twin::FIRST),
+        })
+    };
+    let each = deliveries.iter().zip(letters);
+    each.map(|one| found(one).map_err(&failed)).collect()
+}
+
+/// Whether an event of the shared stream was processed.
+const BY_EVENT: &str = "SELECT EXISTS (SELECT 1 FROM ~millstream_inbox
+                        WHERE event_id = ?1 AND shard = ?2 AND source_application IS ?3
+                          AND tenant_id IS ?4
+                          AND outcome IN ('applied', 'superseded', 'skipped'))";
 
 /// Those of a later generation whose event is in the inbox, from whichever shard of the stream.
 fn again(
@@ -81,12 +116,7 @@ fn shared(
              AND d.twin = i.twin
          WHERE i.shard = ?1 AND i.generation = ?2 AND i.seq = ?3 ORDER BY i.twin",
     ))?;
-    let mut by_event = tx.prepare_cached(&prefix.sql(
-        "SELECT EXISTS (SELECT 1 FROM ~millstream_inbox
-                        WHERE event_id = ?1 AND shard = ?2 AND source_application IS ?3
-                          AND tenant_id IS ?4
-                          AND outcome IN ('applied', 'superseded', 'skipped'))",
-    ))?;
+    let mut by_event = tx.prepare_cached(&prefix.sql(BY_EVENT))?;
 
     let mut found: Vec<Found> = Vec::with_capacity(deliveries.len());
     let mut firsts = HashMap::new();

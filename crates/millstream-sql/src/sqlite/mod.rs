@@ -15,6 +15,7 @@ mod inbox;
 mod leases;
 mod migrate;
 mod outbox;
+mod parked;
 mod prune;
 mod publish;
 mod store;

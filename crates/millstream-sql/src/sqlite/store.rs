@@ -7,12 +7,12 @@ use millstream_core::acknowledgment::Exception;
 use millstream_core::delivery::{Counts, Outcome};
 use millstream_core::entry::Shard;
 use millstream_core::error::Error;
-use millstream_core::lease::Lease;
+use millstream_core::lease::{Feed, Lease};
 use millstream_core::name::{AppName, EventId};
 use millstream_core::store::{Applied, Batch, DeadLetter, DeadLetterQuery, Store, Table};
 
 use crate::sqlite::database::{Database, while_doing};
-use crate::sqlite::{apply, dead_letters, tables};
+use crate::sqlite::{apply, dead_letters, parked, tables};
 
 #[async_trait]
 impl Store for Database {
@@ -35,6 +35,17 @@ impl Store for Database {
         let lease = lease.clone();
         let batch = batch.clone();
         self.write(move |db, options| apply::apply(db, options, &lease, &batch))
+            .await
+    }
+
+    async fn waiting(
+        &self,
+        feed: &Feed,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let feed = feed.clone();
+        self.read(move |db, options| parked::waiting(db, &options.prefix, &feed, after, limit))
             .await
     }
 

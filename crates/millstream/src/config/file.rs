@@ -61,6 +61,7 @@ pub(super) struct App {
     pub(super) table_prefix: Option<Spanned<String>>,
     pub(super) lease: Option<Spanned<String>>,
     pub(super) batch_max: Option<Spanned<usize>>,
+    pub(super) conflict_deadline: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) parallel: bool,
     #[serde(default)]

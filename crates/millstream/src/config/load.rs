@@ -139,6 +139,9 @@ impl Config {
             .table_prefix
             .and_then(|prefix| checker.take(prefix.span(), Prefix::new(prefix.get_ref())));
         let lease = file.lease.and_then(|lease| checker.duration(&lease));
+        let conflict_deadline = file
+            .conflict_deadline
+            .and_then(|deadline| checker.duration(&deadline));
         if let Some(batch_max) = &file.batch_max
             && !(1..=BATCH_MAX).contains(batch_max.get_ref())
         {
@@ -169,6 +172,7 @@ impl Config {
                 handlers: Handlers::default(),
                 lease,
                 batch_max: file.batch_max.map(Spanned::into_inner),
+                conflict_deadline,
                 take_over: false,
                 parallel: file.parallel,
                 claim_idle: None,

@@ -247,6 +247,15 @@ fn a_duration_that_is_none_is_shown() {
       |
       = help: write a duration such as "7d", "90s" or "500ms"
     "#);
+    insta::assert_snapshot!(refusal("lease = \"30s\"", "conflict_deadline = \"soon\""), @r#"
+    error: not a duration
+      --> millstream.toml:22:21
+       |
+    22 | conflict_deadline = "soon"
+       |                     ^^^^^^
+       |
+       = help: write a duration such as "7d", "90s" or "500ms"
+    "#);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What can only be tried with all parts together: real files, relay, log and consumers.
 
 mod config;
+mod conflicts;
 mod failing;
 mod followers;
 mod forks;

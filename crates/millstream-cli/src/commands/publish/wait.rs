@@ -33,18 +33,23 @@ pub(super) async fn wait(
     for subscriber in subscribers {
         let (store, name) = (subscriber.database(), subscriber.name());
         let outcome = loop {
-            match store.outcome(app.name(), id).await? {
-                Some(outcome) if outcome != Outcome::Retrying => break outcome,
-                _ => {}
+            let outcome = store.outcome(app.name(), id).await?;
+            let is_retrying = outcome == Some(Outcome::Retrying);
+            if let (Some(outcome), false) = (outcome, is_retrying) {
+                break outcome;
             }
             if tokio::time::Instant::now() >= deadline {
                 let timeout = args.timeout;
-                output::remark(
-                    global,
-                    format!(
+                let text = match is_retrying {
+                    true => format!(
+                        "{name} tries it again, since it conflicts with other rows: \
+                         see `millstream dead-letters list --app {name}`"
+                    ),
+                    false => format!(
                         "{name} has not settled it within {timeout} s: is `millstream run` running?"
                     ),
-                );
+                };
+                output::remark(global, text);
                 return Ok(Code::Differs);
             }
             tokio::time::sleep(INTERVAL).await;

@@ -24,7 +24,7 @@ async fn an_id_that_only_looks_the_same_changes_no_other_row() {
             &set("ä", r#"{"b":4}"#),
         ]);
         let settled = consumer.settle(&entries).await;
-        assert_eq!(settled, "3 applied, 1 dead", "{collation}");
+        assert_eq!(settled, "3 applied, 1 retrying", "{collation}");
         let left = source.send_all([&super::event("thing.left", "acme", "b ", "{}")]);
         assert_eq!(consumer.settle(&left).await, "1 applied");
         let found = site.rows("SELECT id, a, b FROM things ORDER BY a").await;
@@ -54,7 +54,7 @@ async fn rows_of_a_folding_table_are_written_at_once() {
     sent.insert(150, set("K7", r#"{"a":9}"#));
     sent.insert(250, set("k8 ", r#"{"a":9}"#));
     let entries = source.send_all(&sent);
-    assert_eq!(consumer.settle(&entries).await, "300 applied, 2 dead");
+    assert_eq!(consumer.settle(&entries).await, "300 applied, 2 retrying");
     assert_eq!(
         site.rows("SELECT count(*), min(a), max(a), sum(b) FROM things")
             .await,

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Content, Delivery, Outcome};
@@ -6,7 +6,7 @@ use millstream_core::entry::Entry;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Feed, Lease, Role};
 use millstream_core::mapping::{Router, Spec, compile, table_names};
-use millstream_core::store::{Applied, Batch, Store};
+use millstream_core::store::{Again, Applied, Batch, DeadLetter, Store};
 use millstream_core::wire;
 
 use crate::sample::instance;
@@ -87,6 +87,7 @@ impl<H: Store> Consumer<H> {
             },
             deliveries: deliveries.into(),
             applied_at: NOW,
+            again: None,
         }
     }
 
@@ -143,6 +144,56 @@ impl<H: Store> Consumer<H> {
     /// Applies a batch, and stays where it is.
     pub async fn apply_batch(&self, batch: &Batch) -> Result<Applied, Error> {
         self.store.apply(&self.lease, batch).await
+    }
+
+    /// Tries again what is parked, at most `limit` events in one transaction, all that there is. What was
+    /// parked before `dead_before` is dead if it conflicts after enough tries.
+    pub async fn try_again(&self, limit: usize, dead_before: Timestamp) -> Result<Applied, Error> {
+        let feed = &self.lease.feed;
+        let mut all = Applied::default();
+        let mut after = 0;
+        loop {
+            let letters = self.store.waiting(feed, after, limit).await?;
+            let mut keys = HashSet::new();
+            let firsts = letters
+                .iter()
+                .filter(|letter| keys.insert((&letter.tenant, &letter.key)));
+            // Of the last key there may be more.
+            let last = match letters.len() < limit {
+                true => letters.last(),
+                false => firsts.last(),
+            };
+            let Some(last) = last else { return Ok(all) };
+            after = last.number;
+            all.add(&self.apply_batch(&self.again(letters, dead_before)).await?);
+        }
+    }
+
+    /// The batch that tries letters again.
+    pub fn again(&self, letters: Vec<DeadLetter>, dead_before: Timestamp) -> Batch {
+        let (numbers, deliveries): (Vec<_>, Vec<_>) = letters
+            .into_iter()
+            .map(|letter| {
+                let (id, fields) = (letter.entry, letter.raw);
+                (letter.number, self.delivery(&Entry { id, fields }))
+            })
+            .unzip();
+        Batch {
+            from: self.at.clone(),
+            to: self.at.clone(),
+            deliveries: deliveries.into(),
+            applied_at: NOW,
+            again: Some(Again {
+                numbers: numbers.into(),
+                dead_before,
+            }),
+        }
+    }
+
+    /// Tries everything again, and says what is not as it was: `2 applied, 1 dead`.
+    pub async fn settle_again(&self) -> String {
+        let again = self.try_again(usize::MAX, Timestamp::from_millis(0)).await;
+        shown(&again.expect("it is tried"))
     }
 
     /// Applies entries, and says how they ended: `3 applied, 1 dead`.

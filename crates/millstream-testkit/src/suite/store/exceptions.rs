@@ -32,7 +32,7 @@ pub async fn what_is_parked_is_told_by_shard<S: Site>() {
     let expected = [
         (EntryId::new(1, 1), Outcome::Dead, 1),
         (EntryId::new(1, 3), Outcome::Blocked, 0),
-        (EntryId::new(1, 4), Outcome::Dead, 1),
+        (EntryId::new(1, 4), Outcome::Retrying, 1),
     ];
     assert_eq!((found.as_slice(), count), (&expected[..], 3));
     assert!(all[0].reason.contains("people.age"), "{}", all[0].reason);

@@ -5,6 +5,7 @@
 //!
 //! [`wire::decode`]: millstream_core::wire::decode
 
+mod again;
 mod apply;
 mod consumer;
 mod crash;
@@ -26,6 +27,7 @@ mod shared;
 mod source;
 mod steps;
 
+pub use again::*;
 pub use apply::*;
 pub use crash::death_at_any_statement_changes_nothing;
 pub use exceptions::*;
@@ -86,6 +88,15 @@ macro_rules! store_suite {
             unique_values_change_hands
             a_unique_value_that_is_taken_parks_the_event
             a_missing_table_is_misconfigured
+            a_child_waits_for_its_parent
+            a_value_waits_until_it_is_free
+            what_is_blocked_follows_in_its_order
+            a_conflict_is_dead_after_its_deadline
+            what_can_never_be_applied_is_dead_when_it_is_tried
+            letters_that_are_gone_are_passed_over
+            an_earlier_letter_of_another_feed_goes_first
+            an_event_that_is_parked_twice_has_one_effect
+            another_epoch_tries_nothing_again
             a_handler_takes_effect_once
             a_handler_sees_the_rows_of_its_event
             a_failing_handler_leaves_nothing
@@ -117,6 +128,7 @@ macro_rules! store_suite {
             ; agrees_with_a_model
             the_shared_stream_agrees_with_a_model
             generations_agree_with_a_model
+            what_is_tried_again_agrees_with_a_model
         }
     };
 }

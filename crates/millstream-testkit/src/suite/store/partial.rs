@@ -70,7 +70,8 @@ pub async fn a_part_of_a_row_makes_none<S: Site>() {
         }
         let found = site.rows("SELECT * FROM books").await;
         assert_eq!(found, ["1|A|1|x|1"], "{size} in a batch");
-        let failed = "SELECT error FROM event_tracking WHERE status = 'failed' ORDER BY event_id";
+        let failed =
+            "SELECT error FROM event_tracking WHERE outcome = 'retrying' ORDER BY event_id";
         let failed = site.rows(failed).await;
         let needs = |column: &str| format!("lacks what a new one needs: {column}");
         assert!(failed[0].ends_with(&needs("pages")), "{failed:?}");

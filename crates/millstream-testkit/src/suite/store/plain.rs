@@ -131,12 +131,21 @@ pub(super) struct Plain {
     accounts: BTreeMap<Id, i64>,
     parked: BTreeSet<Id>,
     endings: Vec<Outcome>,
+    /// The key of each step, if it has one.
+    keys: Vec<Option<Id>>,
 }
 
 impl Plain {
     /// What is to be expected after these steps; `keyed` where partition keys count.
     pub(super) fn after(steps: &[Step], keyed: bool) -> Self {
         let mut plain = Self::default();
+        plain.go_on(steps, keyed);
+        plain
+    }
+
+    /// Takes more steps.
+    pub(super) fn go_on(&mut self, steps: &[Step], keyed: bool) {
+        let plain = self;
         for step in steps {
             let key = step
                 .key
@@ -149,12 +158,45 @@ impl Plain {
                 Some(key) if plain.parked.contains(&key) => Outcome::Blocked,
                 _ => plain.settle((step.tenant, step.entity), &step.act),
             };
-            if ending == Outcome::Dead {
+            if matches!(ending, Outcome::Dead | Outcome::Retrying) {
                 plain.parked.extend(key);
             }
             plain.endings.push(ending);
+            plain.keys.push(key);
         }
-        plain
+    }
+
+    /// Tries again what is not dead, in the order in which it came, and nothing behind what fails.
+    pub(super) fn try_again(&mut self, steps: &[Step]) {
+        self.parked.clear();
+        for (place, step) in steps.iter().enumerate() {
+            let Some(key) = self.keys[place] else {
+                continue;
+            };
+            match self.endings[place] {
+                Outcome::Retrying | Outcome::Blocked if !self.parked.contains(&key) => {
+                    self.endings[place] = self.settle((step.tenant, step.entity), &step.act);
+                }
+                _ => {}
+            }
+            if self.endings[place].status() != "processed" {
+                self.parked.insert(key);
+            }
+        }
+    }
+
+    /// Makes rows as somebody else does, where they are missing.
+    pub(super) fn help(&mut self) {
+        for id in [("acme", "7"), ("globex", "a")] {
+            let row = || ["NULL", "NULL", "NULL"].map(str::to_owned);
+            self.people.entry(id).or_insert_with(row);
+        }
+    }
+
+    /// How many events are parked.
+    pub(super) fn parked_count(&self) -> usize {
+        let parked = |ending: &&Outcome| ending.status() != "processed";
+        self.endings.iter().filter(parked).count()
     }
 
     fn settle(&mut self, id: Id, act: &Act) -> Outcome {
@@ -171,7 +213,7 @@ impl Plain {
             }
             Act::Renamed(name) => match self.people.get_mut(&id) {
                 Some(row) => row[0].clone_from(name),
-                None => return Outcome::Dead,
+                None => return Outcome::Retrying,
             },
             Act::Left => {
                 self.people.remove(&id);

@@ -23,7 +23,7 @@ fn mappings() -> Vec<Spec> {
     ]
 }
 
-async fn ready_for_teams<S: Site>() -> (S, Source, Consumer<S::Handle>) {
+pub(super) async fn ready_for_teams<S: Site>() -> (S, Source, Consumer<S::Handle>) {
     let site = S::make("").await;
     site.execute(TEAMS).await.unwrap();
     let source = Source::shard(0);
@@ -60,7 +60,7 @@ pub async fn a_missing_reference_parks_the_event<S: Site>() {
         &event("team.ended", "acme", "red", "{}"),
         &event("player.set", "acme", "9", r#"{"team":null}"#),
     ]);
-    assert_eq!(consumer.settle(&entries).await, "3 applied, 2 dead");
+    assert_eq!(consumer.settle(&entries).await, "3 applied, 2 retrying");
     let found = site.rows("SELECT id, team FROM players ORDER BY id").await;
     assert_eq!(found, ["7|red", "9|NULL"]);
 }
@@ -115,7 +115,7 @@ pub async fn a_unique_value_that_is_taken_parks_the_event<S: Site>() {
         &shirt("b", "2"),
     ]);
     let settled = consumer.settle(&entries).await;
-    assert_eq!(settled, "3 applied, 1 blocked, 1 dead");
+    assert_eq!(settled, "3 applied, 1 retrying, 1 blocked");
     let found = site.rows("SELECT id, shirt FROM players ORDER BY id").await;
     assert_eq!(found, ["a|1", "c|NULL", "d|NULL"]);
 }

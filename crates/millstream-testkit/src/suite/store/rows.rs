@@ -38,7 +38,7 @@ pub async fn an_update_finds_its_row_or_fails<S: Site>() {
         &event("person.renamed", "acme", "7", r#"{"name":"Ada L."}"#),
         &event("person.renamed", "acme", "7", "{}"),
     ]);
-    assert_eq!(consumer.settle(&entries).await, "4 applied, 2 dead");
+    assert_eq!(consumer.settle(&entries).await, "4 applied, 2 retrying");
     let again = [source.send(&event(
         "person.renamed",
         "acme",
