@@ -3,6 +3,7 @@
 pub use millstream_sql::identifier::Prefix;
 pub use millstream_sql::postgres::{
     Database, Handler, Handlers, Options, Server, migrate, pending, publish as publish_to,
+    publish_all as publish_all_to,
 };
 pub use tokio_postgres;
 
@@ -13,7 +14,7 @@ use millstream_core::outbox::NewEvent;
 /// Writes an event into the outbox, in the caller's own transaction, and returns its id.
 ///
 /// The event exists if and only if that transaction commits, which holds the event's key from here on:
-/// publish last, and several events in the order of their keys. It goes to the first stream that the
+/// publish last, and several events by [`publish_all`]. It goes to the first stream that the
 /// application publishes to; [`publish_to`] says otherwise.
 ///
 /// # Errors
@@ -24,4 +25,16 @@ pub async fn publish(
     event: &NewEvent,
 ) -> Result<EventId, Error> {
     publish_to(transaction, &Prefix::default(), None, event).await
+}
+
+/// The same for several events, whose keys are locked in one order first.
+///
+/// # Errors
+///
+/// As [`publish_to`]. The transaction is of no use after any of them.
+pub async fn publish_all(
+    transaction: &tokio_postgres::Transaction<'_>,
+    events: &[NewEvent],
+) -> Result<Vec<EventId>, Error> {
+    publish_all_to(transaction, &Prefix::default(), None, events).await
 }

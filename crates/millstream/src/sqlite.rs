@@ -3,6 +3,7 @@
 pub use millstream_sql::identifier::Prefix;
 pub use millstream_sql::sqlite::{
     Database, Handler, Handlers, Options, migrate, pending, publish as publish_to,
+    publish_all as publish_all_to,
 };
 
 use millstream_core::error::Error;
@@ -24,4 +25,16 @@ pub fn publish(
     event: &NewEvent,
 ) -> Result<EventId, Error> {
     publish_to(transaction, &Prefix::default(), None, event)
+}
+
+/// The same for several events.
+///
+/// # Errors
+///
+/// As [`publish`]; a part of the events may be written then, so the transaction must be rolled back.
+pub fn publish_all(
+    transaction: &rusqlite::Transaction<'_>,
+    events: &[NewEvent],
+) -> Result<Vec<EventId>, Error> {
+    publish_all_to(transaction, &Prefix::default(), None, events)
 }

@@ -34,5 +34,5 @@ pub use database::Database;
 pub use handler::{Handler, Handlers};
 pub use migrate::{TABLES_VERSION, migrate, pending};
 pub use options::Options;
-pub use publish::publish;
+pub use publish::{publish, publish_all};
 pub use server::Server;

@@ -13,7 +13,7 @@ use crate::postgres::database::while_doing;
 /// Writes an event into the outbox, in the caller's own transaction, and returns its id.
 ///
 /// The event exists if and only if that transaction commits, which holds the event's key from here on:
-/// publish last, and several events in the order of their keys. `stream` is the application's first one
+/// publish last, and several events by [`publish_all`]. `stream` is the application's first one
 /// where none is given.
 ///
 /// # Errors
@@ -59,6 +59,29 @@ pub async fn publish(
         return Err(Error::new(ErrorKind::Conflict, text));
     }
     Ok(id)
+}
+
+/// The same for several events, whose keys are locked in one order first: transactions that publish events
+/// of the same keys in different orders would otherwise wait for each other, and one would be ended.
+///
+/// # Errors
+///
+/// As [`publish`].
+pub async fn publish_all(
+    transaction: &tokio_postgres::Transaction<'_>,
+    prefix: &Prefix,
+    stream: Option<&StreamName>,
+    events: &[NewEvent],
+) -> Result<Vec<EventId>, Error> {
+    let keys: BTreeSet<_> = events.iter().map(key_of).collect();
+    if keys.len() > 1 {
+        lock(transaction, prefix, keys).await?;
+    }
+    let mut ids = Vec::with_capacity(events.len());
+    for event in events {
+        ids.push(publish(transaction, prefix, stream, event).await?);
+    }
+    Ok(ids)
 }
 
 /// Writes those events whose id is not there, sent or not, and counts them.
@@ -143,26 +166,22 @@ pub(super) async fn publish_once(
 /// Locks keys in their order, so that two processes never wait for each other. The trigger finds them
 /// locked.
 async fn lock(
-    tx: &Transaction<'_>,
+    tx: &tokio_postgres::Transaction<'_>,
     prefix: &Prefix,
     keys: BTreeSet<(&str, &str)>,
 ) -> Result<(), Error> {
-    let failed = while_doing("lock the keys of events");
-    let lock = tx
-        .prepare_cached(&prefix.sql(
-            "INSERT INTO ~millstream_keys AS k (tenant_id, partition_key, version)
-             SELECT n.tenant, n.key, 0
-             FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n (tenant, key, place)
-             ORDER BY n.place
-             ON CONFLICT (tenant_id, partition_key) DO UPDATE SET version = k.version",
-        ))
-        .await
-        .map_err(failed)?;
+    let lock = prefix.sql(
+        "INSERT INTO ~millstream_keys AS k (tenant_id, partition_key, version)
+         SELECT n.tenant, n.key, 0
+         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n (tenant, key, place)
+         ORDER BY n.place
+         ON CONFLICT (tenant_id, partition_key) DO UPDATE SET version = k.version",
+    );
     let (tenants, keys): (Vec<&str>, Vec<&str>) = keys.into_iter().unzip();
     tx.execute(&lock, &[&tenants, &keys])
         .await
         .map(drop)
-        .map_err(failed)
+        .map_err(while_doing("lock the keys of events"))
 }
 
 fn id_of(event: &NewEvent) -> EventId {

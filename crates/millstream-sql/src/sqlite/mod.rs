@@ -27,4 +27,4 @@ mod yielding;
 pub use database::{Database, Options};
 pub use handler::{Handler, Handlers};
 pub use migrate::{TABLES_VERSION, migrate, pending};
-pub use publish::publish;
+pub use publish::{publish, publish_all};

@@ -33,6 +33,23 @@ pub fn publish(
     }
 }
 
+/// The same for several events.
+///
+/// # Errors
+///
+/// As [`publish`]; a part of the events may be written then, so the transaction must be rolled back.
+pub fn publish_all(
+    transaction: &rusqlite::Transaction<'_>,
+    prefix: &Prefix,
+    stream: Option<&StreamName>,
+    events: &[NewEvent],
+) -> Result<Vec<EventId>, Error> {
+    events
+        .iter()
+        .map(|event| publish(transaction, prefix, stream, event))
+        .collect()
+}
+
 /// Writes an event unless one with its id is there, sent or not, and says whether it was new.
 pub(super) fn publish_once(
     transaction: &rusqlite::Transaction<'_>,

@@ -3,7 +3,7 @@
 use millstream_core::error::ErrorKind;
 use millstream_core::name::{EventId, PartitionKey};
 use millstream_sql::identifier::Prefix;
-use millstream_sql::postgres::publish;
+use millstream_sql::postgres::{publish, publish_all};
 use millstream_testkit::stream;
 use millstream_testkit::suite::Site as _;
 use millstream_testkit::suite::store::event;
@@ -44,6 +44,34 @@ async fn events_are_published_with_the_rows_that_they_tell_of() {
     let found = "SELECT entity_id, entity_version, event_data, stream FROM outbox ORDER BY id";
     let row = |entity, version| format!("{entity}|{version}|{{\"id\":2}}|events");
     let expected = [row(7, 1), row(8, 1), row(9, 1), row(9, 2)];
+    assert_eq!(site.rows(found).await, expected);
+}
+
+/// Whatever the order of the events: their keys are locked in one.
+#[tokio::test]
+async fn transactions_that_share_keys_never_end_each_other() {
+    let site = Site::make("").await;
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..4_usize {
+        let mut client = site.open().await;
+        writers.spawn(async move {
+            for round in 0..50 {
+                let tx = client.transaction().await.unwrap();
+                let keys = (0..6).map(|n| (n * (1 + 4 * (writer % 2)) + writer + round) % 6);
+                let events: Vec<_> = keys
+                    .map(|key| event("user.seen", "acme", &key.to_string(), "{}"))
+                    .collect();
+                let ids = publish_all(&tx, &Prefix::default(), None, &events).await;
+                assert_eq!(ids.unwrap().len(), 6);
+                tx.commit().await.unwrap();
+            }
+        });
+    }
+    while let Some(ended) = writers.join_next().await {
+        ended.unwrap();
+    }
+    let found = "SELECT entity_id, count(*), max(entity_version) FROM outbox GROUP BY 1 ORDER BY 1";
+    let expected: Vec<_> = (0..6).map(|key| format!("{key}|200|200")).collect();
     assert_eq!(site.rows(found).await, expected);
 }
 
