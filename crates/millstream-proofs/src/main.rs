@@ -4,6 +4,7 @@
 //! Each proof says on stderr how it goes, ends with one line on stdout, and fails with what it saw
 //! and the folder to look into. `./test` runs short forms of them.
 
+mod captured;
 mod check;
 mod child;
 mod crash;
@@ -53,6 +54,8 @@ enum Proof {
     Databases(databases::Databases),
     /// Let many write to an outbox, and number what they wrote at the same time
     Outbox(outbox::Outbox),
+    /// Change every row of a captured table by one statement
+    Captured(captured::Captured),
     /// Measure a consumer's memory with a long backlog and with a short one
     Memory(memory::Memory),
     /// Play a part in a proof
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Proof::Cluster(args) => topology::cluster(args).map(Some),
         Proof::Databases(args) => databases::databases(args).map(Some),
         Proof::Outbox(args) => outbox::outbox(args).map(Some),
+        Proof::Captured(args) => captured::captured(args).map(Some),
         Proof::Memory(args) => memory::memory(args).map(Some),
         Proof::Part(part) => child::run(part).map(|()| None),
         Proof::Drain(args) => memory::drain(args).map(Some),

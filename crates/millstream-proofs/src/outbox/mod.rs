@@ -6,3 +6,4 @@ mod server;
 mod writer;
 
 pub(crate) use proof::{Outbox, outbox};
+pub(crate) use server::{Kind, Server, Session};

@@ -8,19 +8,19 @@ use crate::databases::{Eyes, connect};
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Postgres,
     Mariadb,
 }
 
 /// A server with a database `crm`.
-pub(super) enum Server {
+pub(crate) enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
 }
 
 impl Server {
-    pub(super) async fn start(kind: Kind) -> anyhow::Result<Self> {
+    pub(crate) async fn start(kind: Kind) -> anyhow::Result<Self> {
         match kind {
             Kind::Postgres => {
                 let server = Postgres::builder()
@@ -46,14 +46,14 @@ impl Server {
         }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match self {
             Self::Postgres(server) => format!("postgres://postgres@{}/crm", server.address()),
             Self::MariaDb(server) => server.url("crm"),
         }
     }
 
-    pub(super) fn eyes(&self) -> Eyes {
+    pub(crate) fn eyes(&self) -> Eyes {
         match self {
             Self::Postgres(_) => Eyes::Postgres(self.url()),
             Self::MariaDb(_) => Eyes::MariaDb(self.url()),
@@ -61,7 +61,7 @@ impl Server {
     }
 
     /// A connection of an application. `number` chooses how its sessions are, where that matters.
-    pub(super) async fn session(&self, number: usize) -> anyhow::Result<Session> {
+    pub(crate) async fn session(&self, number: usize) -> anyhow::Result<Session> {
         match self {
             Self::Postgres(_) => Ok(Session::Postgres(connect(&self.url()).await?)),
             Self::MariaDb(_) => {
@@ -84,14 +84,14 @@ const MARIADB: [&str; 3] = [
 /// row that changed since the snapshot.
 const AGAIN: [u16; 3] = [1020, 1205, 1213];
 
-pub(super) enum Session {
+pub(crate) enum Session {
     Postgres(Client),
     MariaDb(Conn),
 }
 
 impl Session {
     /// Runs statements; false when the transaction must be done again, and was rolled back.
-    pub(super) async fn run(&mut self, sql: &str) -> anyhow::Result<bool> {
+    pub(crate) async fn run(&mut self, sql: &str) -> anyhow::Result<bool> {
         match self {
             Self::Postgres(client) => {
                 let Err(error) = client.batch_execute(sql).await else {

@@ -36,6 +36,15 @@ fn numbers(database: &str) -> String {
     prove(arguments)
 }
 
+/// The long form changes a million.
+#[test]
+fn rows_that_one_statement_changes_are_captured() {
+    for database in ["sqlite", "postgres", "mariadb"] {
+        let arguments = ["captured", "--database", database, "--rows", "20000"];
+        println!("{}", prove(arguments));
+    }
+}
+
 #[test]
 fn an_outbox_on_postgresql_loses_and_reorders_nothing() {
     println!("{}", numbers("postgres"));

@@ -135,12 +135,15 @@ CREATE TABLE @.~millstream_pruned (
   PRIMARY KEY (stream, shard)
 );
 
--- A UUIDv7 (RFC 9562): 48 bits of milliseconds, version, variant, 74 random bits.
-CREATE FUNCTION @.~millstream_uuid() RETURNS text LANGUAGE sql VOLATILE AS $$
-  SELECT substr(t, 1, 8) || '-' || substr(t, 9, 4) || '-7' || substr(r, 16, 3) || '-' || substr(r, 20, 17)
-  FROM (SELECT
-    lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') AS t,
-    gen_random_uuid()::text AS r) parts
+-- A UUIDv7 (RFC 9562): 48 bits of milliseconds, version, variant, 74 random bits. In plpgsql, whose plans
+-- last as long as the session: the server reads a function of SQL anew for each row.
+CREATE FUNCTION @.~millstream_uuid() RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  t text := lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0');
+  r text := gen_random_uuid()::text;
+BEGIN
+  RETURN substr(t, 1, 8) || '-' || substr(t, 9, 4) || '-7' || substr(r, 16, 3) || '-' || substr(r, 20, 17);
+END
 $$;
 
 CREATE FUNCTION @.~millstream_moment(millis bigint) RETURNS text LANGUAGE sql STABLE AS $$
