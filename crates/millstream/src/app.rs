@@ -30,6 +30,7 @@ pub struct App {
     pub(crate) name: AppName,
     pub(crate) database: config::Database,
     pub(crate) connections: Option<usize>,
+    pub(crate) notify: bool,
     pub(crate) prefix: Prefix,
     pub(crate) publishes: Vec<StreamOptions>,
     pub(crate) subscribes: Vec<StreamName>,
@@ -70,6 +71,7 @@ impl App {
             name: AppName::new(name)?,
             database: config::Database::parse(database)?,
             connections: None,
+            notify: false,
             prefix: Prefix::default(),
             publishes: Vec::new(),
             subscribes: Vec::new(),
@@ -178,6 +180,15 @@ impl App {
     #[must_use]
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = Some(connections);
+        self
+    }
+
+    /// Has whoever writes to an outbox on PostgreSQL tell the relay, which then need not look for it. Each
+    /// writer pays for that; [`migrate`](Self::migrate) puts it into effect. Other databases know no such
+    /// thing.
+    #[must_use]
+    pub fn notify(mut self, notify: bool) -> Self {
+        self.notify = notify;
         self
     }
 
@@ -307,6 +318,7 @@ impl App {
             prefix: self.prefix.clone(),
             handlers: self.handlers.postgres.clone(),
             connections_max: self.connections.unwrap_or(defaults.connections_max),
+            notify: self.notify,
             ..defaults
         }
     }

@@ -11,6 +11,7 @@ use millstream_core::error::Error;
 
 use crate::postgres::bound::Bounds;
 use crate::postgres::error::{from_pool, from_postgres};
+use crate::postgres::notify::Ears;
 use crate::postgres::options::{Options, session};
 use crate::postgres::tables::Types;
 use crate::postgres::tls;
@@ -29,6 +30,7 @@ pub struct Database {
     pool: Arc<OnceLock<Pool>>,
     types: Arc<Mutex<HashMap<Arc<str>, Arc<Types>>>>,
     pub(super) bounds: Arc<Bounds>,
+    pub(super) ears: Arc<Ears>,
 }
 
 impl Database {
@@ -39,6 +41,7 @@ impl Database {
             pool: Arc::default(),
             types: Arc::default(),
             bounds: Arc::default(),
+            ears: Arc::default(),
         }
     }
 

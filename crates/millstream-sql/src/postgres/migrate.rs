@@ -7,6 +7,7 @@ use millstream_core::name::{AppName, StreamName};
 use crate::identifier::{Prefix, Quoted};
 use crate::migration::Migration;
 use crate::postgres::database::{Database, while_doing};
+use crate::postgres::notify;
 use crate::postgres::options::Options;
 
 /// The version of our tables that this library reads and writes.
@@ -50,6 +51,13 @@ pub async fn migrate(options: &Options, stream: Option<&StreamName>) -> Result<M
             .map_err(failed)?;
     }
 
+    if notify::is_there(tx, prefix).await? != options.notify {
+        let script = notify::script(options.notify);
+        tx.batch_execute(&script_of(script, prefix, &schema))
+            .await
+            .map_err(failed)?;
+    }
+
     let set = prefix.sql(
         "INSERT INTO ~millstream_meta (name, value) VALUES ($1, $2)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -85,8 +93,12 @@ pub async fn pending(options: &Options) -> Result<Vec<String>, Error> {
     let db: &Client = &connection;
     let from = version(db, prefix).await?;
     let schema = schema(db).await?;
-    Ok(SCRIPTS[from as usize..]
-        .iter()
+    let mut scripts = SCRIPTS[from as usize..].to_vec();
+    if notify::is_there(db, prefix).await? != options.notify {
+        scripts.push(notify::script(options.notify));
+    }
+    let scripts = scripts.into_iter();
+    Ok(scripts
         .map(|script| script_of(script, prefix, &schema))
         .collect())
 }

@@ -16,6 +16,7 @@ mod inbox;
 mod leases;
 mod literal;
 mod migrate;
+mod notify;
 mod number;
 mod options;
 mod outbox;

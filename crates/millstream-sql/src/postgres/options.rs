@@ -33,6 +33,9 @@ pub struct Options {
     pub handlers: Handlers,
     /// At most this many connections at a time; who needs another one waits. 8 by default.
     pub connections_max: usize,
+    /// Whether whoever writes to the outbox tells the relay, which then need not look for it. False by
+    /// default: each writer pays for it. [`migrate`](crate::postgres::migrate) makes or removes the trigger.
+    pub notify: bool,
 }
 
 impl Options {
@@ -44,6 +47,7 @@ impl Options {
             prefix: Prefix::default(),
             handlers: Handlers::default(),
             connections_max: CONNECTIONS_MAX,
+            notify: false,
         }
     }
 }

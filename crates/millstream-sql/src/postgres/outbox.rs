@@ -16,7 +16,7 @@ use crate::postgres::database::{Database, while_doing};
 use crate::postgres::leases::number;
 use crate::postgres::number::number_rows;
 use crate::postgres::publish::publish_once;
-use crate::postgres::{generation, prune, subscribers};
+use crate::postgres::{generation, notify, prune, subscribers};
 use crate::tops::stream_of;
 use crate::wait;
 
@@ -175,7 +175,10 @@ impl Outbox for Database {
     }
 
     async fn wait(&self, stream: &StreamName, wait: Duration) {
-        wait::until(wait, || bound::anything_waits(self, stream)).await;
+        match self.options.notify {
+            true => notify::wait(self, stream, wait).await,
+            false => wait::until(wait, || bound::anything_waits(self, stream)).await,
+        }
     }
 
     async fn subscribers(&self, stream: &StreamName) -> Result<Vec<Registered>, Error> {

@@ -54,6 +54,7 @@ pub(super) struct App {
     pub(super) password_file: Option<Spanned<String>>,
     pub(super) ca: Option<Spanned<String>>,
     pub(super) connections: Option<Spanned<usize>>,
+    pub(super) notify: Option<Spanned<bool>>,
     #[serde(default)]
     pub(super) publishes: Vec<Spanned<String>>,
     #[serde(default)]

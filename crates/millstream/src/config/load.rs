@@ -164,6 +164,7 @@ impl Config {
                 name: name.clone(),
                 database,
                 connections,
+                notify: file.notify.is_some_and(Spanned::into_inner),
                 prefix: prefix.unwrap_or_default(),
                 publishes,
                 subscribes,

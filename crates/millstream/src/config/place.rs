@@ -24,7 +24,15 @@ pub(super) fn read(
     let span = app.database.span();
     let address = checker.expand(span.clone(), app.database.get_ref(), "sqlite:data/app.db")?;
     let database = checker.address(span, Database::parse(&address))?;
-    match database.relative_to(folder) {
+    let database = database.relative_to(folder);
+    if let Some(notify) = &app.notify
+        && !is_postgres(&database)
+    {
+        let message = "notify is for PostgreSQL";
+        let help = "leave it out: the relay looks for what waits";
+        checker.find(notify.span(), message, Some(help.into()));
+    }
+    match database {
         #[cfg(feature = "postgres")]
         Database::Postgres(mut server) => {
             let beside = Beside::read(app, &address, server.is_encrypted(), folder, checker);
@@ -58,6 +66,13 @@ pub(super) fn read(
             Some((database, None))
         }
     }
+}
+
+fn is_postgres(database: &Database) -> bool {
+    #[cfg(feature = "postgres")]
+    return matches!(database, Database::Postgres(_));
+    #[cfg(not(feature = "postgres"))]
+    false
 }
 
 /// What stands beside the address of a server.

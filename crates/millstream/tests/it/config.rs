@@ -237,6 +237,19 @@ fn two_applications_with_one_database_are_shown() {
 }
 
 #[test]
+fn a_key_for_another_database_is_shown() {
+    insta::assert_snapshot!(refusal("lease = \"30s\"", "notify = true"), @r#"
+    error: notify is for PostgreSQL
+      --> millstream.toml:22:10
+       |
+    22 | notify = true
+       |          ^^^^
+       |
+       = help: leave it out: the relay looks for what waits
+    "#);
+}
+
+#[test]
 fn a_duration_that_is_none_is_shown() {
     insta::assert_snapshot!(refusal("\"14d\"", "\"two weeks\""), @r#"
     error: not a duration

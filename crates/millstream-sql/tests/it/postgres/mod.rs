@@ -9,6 +9,7 @@ mod given_again;
 mod handlers;
 mod migrated;
 mod mortal;
+mod notify;
 mod order;
 mod outage;
 mod outcome;
