@@ -35,9 +35,10 @@ pub trait Store: Leases {
     /// happened, but for a connection lost during the commit, which
     /// [`checkpoint`](Leases::checkpoint) answers.
     ///
-    /// On the shared stream the epoch alone is compared, and events whose id is in the inbox change
-    /// nothing. Nor do they on an owned stream from its second generation on, which may bring again
-    /// what the one before brought.
+    /// On the shared stream deliveries may be older than the checkpoint, and events whose id is in the
+    /// inbox change nothing. Nor do they on an owned stream from its second generation on, which may bring
+    /// again what the one before brought. Instances that compete for a shared stream are each somewhere
+    /// else: nothing is compared there.
     ///
     /// An event that conflicts with other rows, for lack of its parent or because of a unique value, is
     /// parked as retrying; one that can never be applied as dead. With `batch.again` the deliveries are

@@ -92,7 +92,7 @@ impl Folder {
 
     /// Starts a service with everything in the log.
     pub(crate) fn begin(&self, args: &[&str]) -> Result<Service> {
-        let log = self.path("run.log");
+        let log = self.path(&format!("{}.log", args.join(" ")));
         let child = self
             .command(args)
             .env("RUST_LOG", "trace")

@@ -231,6 +231,9 @@ impl Settler {
         entries: &[EntryId],
         cancel: &CancellationToken,
     ) -> Result<(), Stop> {
+        if entries.is_empty() {
+            return Ok(());
+        }
         loop {
             match self
                 .transport
@@ -260,8 +263,8 @@ impl Settler {
         cancel: &CancellationToken,
     ) -> Result<(), Stop> {
         match self.lease.feed.clone() {
-            Feed::Shared(stream) if !entries.is_empty() => self.ack(&stream, entries, cancel).await,
-            _ => Ok(()),
+            Feed::Shared(stream) => self.ack(&stream, entries, cancel).await,
+            Feed::Owned(_) => Ok(()),
         }
     }
 

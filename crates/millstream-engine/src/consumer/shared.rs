@@ -53,7 +53,11 @@ pub(super) async fn run(
         doubtful: true,
     };
     loop {
-        match worker.work(&mut settler).await {
+        let stop = match worker.look_again(&mut settler).await {
+            Ok(()) => worker.work(&mut settler).await,
+            Err(stop) => stop,
+        };
+        match stop {
             Stop::Moved => {}
             Stop::Lost | Stop::Rewound | Stop::Cancelled => return settler.lease,
         }
@@ -87,11 +91,53 @@ impl Worker {
         }
     }
 
+    /// What was handed out above the checkpoint was acked too, unless it is pending; and the database may
+    /// have forgotten that, if it is an older one than it was. The inbox knows what is there.
+    async fn look_again(&self, settler: &mut Settler) -> Result<(), Stop> {
+        if self.competes {
+            return Ok(());
+        }
+        let queue = settler.transport.queue.clone();
+        let through = loop {
+            match queue.groups(&self.stream).await {
+                Ok(groups) => {
+                    let mut groups = groups.into_iter();
+                    let own = groups.find(|group| group.name == settler.member.group);
+                    break own.map_or(EntryId::ZERO, |group| group.last_delivered);
+                }
+                Err(error) => self.wait_out(settler, &error).await?,
+            }
+        };
+        let mut after = settler.committed.at;
+        if after < through {
+            info!(stream = %self.stream, %after, %through, "looking again at what was handed out");
+        }
+        while after < through {
+            let limit = ReadLimit {
+                count: settler.batch_size(),
+                bytes: READ_BYTES_MAX,
+            };
+            match queue.range(&self.stream, after, limit).await {
+                Ok(mut entries) => {
+                    entries.retain(|entry| entry.id <= through);
+                    let Some(last) = entries.last() else {
+                        return Ok(());
+                    };
+                    after = last.id;
+                    self.settle(settler, entries).await?;
+                }
+                Err(error) => self.wait_out(settler, &error).await?,
+            }
+        }
+        Ok(())
+    }
+
     async fn step(&mut self, settler: &mut Settler, limit: ReadLimit) -> Result<(), Stop> {
         self.tidy(settler).await;
         if self.competes {
             self.take_over(settler, limit).await?;
         } else {
+            settler.idle(&self.cancel).await?;
             // Whoever held the lease before may have taken entries and died, or may take some still
             // while its last read is on the way: they come first, in the order of ids.
             while let Some(entries) = self.claim(settler, limit).await? {
@@ -108,7 +154,10 @@ impl Worker {
         };
         match entries {
             Ok(entries) => {
-                settler.resume();
+                // A database that is away is another matter.
+                if settler.backoff.failures() > 0 {
+                    settler.resume();
+                }
                 let Some(first) = entries.first() else {
                     return Ok(());
                 };
@@ -291,7 +340,7 @@ impl Worker {
             return Err(Stop::Cancelled);
         }
         let feed = Feed::Shared(self.stream.clone());
-        let mut to = settler.committed.clone();
+        let mut to = settler.seen.clone();
         let mut deliveries = Vec::with_capacity(entries.len());
         let mut passed_over = Vec::new();
         for entry in entries {
@@ -308,7 +357,9 @@ impl Worker {
                 };
             }
         }
-        if !deliveries.is_empty() {
+        if deliveries.is_empty() {
+            settler.pass_over(to);
+        } else {
             settler.settle(deliveries, to, &self.cancel).await?;
         }
         settler.ack_passed_over(&passed_over, &self.cancel).await

@@ -40,13 +40,21 @@ pub fn decide(
     let is_free = |unit: &Unit| {
         unit.iter().all(|row| match &row.owner {
             None => true,
-            // A row in our name that we do not work on is left over from a lost reply.
             Some(owner) => owner == me || !living.contains(owner),
         })
     };
-    let free = (0..units.len()).filter(|&unit| !held(&units[unit]) && is_free(&units[unit]));
+    // Left over from a lost reply, or from a database that went back. Nobody else takes what is in our
+    // name, so that we do whatever our share is: what is too much is given back as anything else.
+    let is_left_over = |unit: &Unit| unit.iter().any(|row| row.owner.as_ref() == Some(me));
+    let (left_over, free): (Vec<usize>, Vec<usize>) = (0..units.len())
+        .filter(|&unit| !held(&units[unit]) && is_free(&units[unit]))
+        .partition(|&unit| is_left_over(&units[unit]));
+    let more = share.saturating_sub(mine.len() + left_over.len());
     Decision {
-        acquire: free.take(share.saturating_sub(mine.len())).collect(),
+        acquire: left_over
+            .into_iter()
+            .chain(free.into_iter().take(more))
+            .collect(),
         release: lost
             .into_iter()
             .chain(mine.into_iter().skip(share))

@@ -95,6 +95,20 @@ fn what_was_lost_is_given_up_and_takes_no_part_of_the_share() {
 }
 
 #[test]
+fn what_is_in_our_name_is_taken_beyond_our_share() {
+    // As after a fail-over to a database that has not heard of `b` yet, which worked on the last two.
+    let mut units: Vec<Unit> = (0..4).map(|number| unit(number, Some("a"))).collect();
+    let works_on = |unit: &Unit| matches!(&unit[0].feed, Feed::Owned(shard) if shard.number < 2);
+    let decision = decide(&instance("a"), &living(&["a", "b"]), &units, works_on);
+    let expected = Decision {
+        acquire: vec![2, 3],
+        release: vec![],
+    };
+    assert_eq!(decision, expected);
+    assert_eq!(rounds(&mut units, &["a", "b"]), [2, 2]);
+}
+
+#[test]
 fn what_nobody_owns_is_not_worked_on() {
     // As after a restore of the database: the rows are older than the task.
     let units = [unit(0, None)];

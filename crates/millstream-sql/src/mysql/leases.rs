@@ -198,15 +198,13 @@ pub(super) async fn compare_and_set(
     from: &Checkpoint,
     to: &Checkpoint,
 ) -> Result<i64, Error> {
-    // The shared stream is read out of order when entries are claimed: there the epoch is the fence,
-    // the inbox the dedupe.
-    let anywhere = matches!(lease.feed, Feed::Shared(_));
+    // Those that compete for a shared stream are each somewhere else: what keeps them from applying an
+    // event twice is the inbox.
     let sql = prefix.sql(
         "UPDATE ~millstream_shards
          SET generation = ?, seq = ?, event_id = ?, id = last_insert_id(id)
          WHERE role = ? AND stream = ? AND source = ? AND shard = ?
-           AND (? OR (epoch = ? AND owner = ?))
-           AND (? OR (generation = ? AND seq = ? AND event_id <=> ?))",
+           AND (? OR (epoch = ? AND owner = ? AND generation = ? AND seq = ? AND event_id <=> ?))",
     );
     let mut parameters = position(to);
     parameters.extend(place(lease.role, &lease.feed));
@@ -214,7 +212,6 @@ pub(super) async fn compare_and_set(
         lease.is_shared_out(),
         lease.epoch.cast_signed(),
         lease.owner.as_str(),
-        anywhere,
     ]);
     parameters.extend(position(from));
     let found = session.run("set the checkpoint", &sql, parameters).await?;

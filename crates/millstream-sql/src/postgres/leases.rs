@@ -289,16 +289,15 @@ pub(super) async fn compare_and_set(
 ) -> Result<i64, Error> {
     let failed = while_doing("set the checkpoint");
     let (stream, source, shard) = columns(&lease.feed);
-    // The shared stream is read out of order when entries are claimed: there the epoch is the fence,
-    // the inbox the dedupe.
-    let anywhere = matches!(lease.feed, Feed::Shared(_));
+    // Those that compete for a shared stream are each somewhere else: what keeps them from applying an
+    // event twice is the inbox.
     let update = tx
         .prepare_cached(&prefix.sql(
             "UPDATE ~millstream_shards
              SET generation = $1, seq = $2, event_id = $3
              WHERE role = $4 AND stream = $5 AND source = $6 AND shard = $7
-               AND ($8 OR (epoch = $9 AND owner = $10))
-               AND ($11 OR (generation = $12 AND seq = $13 AND event_id IS NOT DISTINCT FROM $14))
+               AND ($8 OR (epoch = $9 AND owner = $10 AND generation = $11 AND seq = $12
+                           AND event_id IS NOT DISTINCT FROM $13))
              RETURNING id",
         ))
         .await
@@ -317,7 +316,6 @@ pub(super) async fn compare_and_set(
                 &lease.is_shared_out(),
                 &lease.epoch.cast_signed(),
                 &lease.owner.as_str(),
-                &anywhere,
                 &from.at.high.cast_signed(),
                 &from.at.low.cast_signed(),
                 &from.event_id.as_ref().map(EventId::as_str),

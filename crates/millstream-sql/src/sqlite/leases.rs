@@ -252,17 +252,16 @@ pub(super) fn compare_and_set(
 ) -> Result<i64, Error> {
     let failed = while_doing("set the checkpoint");
     let (stream, source, shard) = columns(&lease.feed);
-    // The shared stream is read out of order when entries are claimed: there the epoch is the fence,
-    // the inbox the dedupe.
-    let anywhere = matches!(lease.feed, Feed::Shared(_));
+    // Those that compete for a shared stream are each somewhere else: what keeps them from applying an
+    // event twice is the inbox.
     let row: Option<i64> = tx
         .prepare_cached(&prefix.sql(
             "UPDATE ~millstream_shards
              SET generation = :generation, seq = :seq, event_id = :event_id
              WHERE role = :role AND stream = :stream AND source = :source AND shard = :shard
-               AND (:shared_out OR (epoch = :epoch AND owner = :owner))
-               AND (:anywhere OR (generation = :from_generation AND seq = :from_seq
-                                  AND event_id IS :from_event_id))
+               AND (:shared_out OR (epoch = :epoch AND owner = :owner
+                                    AND generation = :from_generation AND seq = :from_seq
+                                    AND event_id IS :from_event_id))
              RETURNING id",
         ))
         .and_then(|mut update| {
@@ -273,7 +272,7 @@ pub(super) fn compare_and_set(
                         ":event_id": to.event_id.as_ref().map(EventId::as_str),
                         ":role": lease.role.as_str(), ":stream": stream, ":source": source,
                         ":shard": shard, ":epoch": lease.epoch.cast_signed(),
-                        ":owner": lease.owner.as_str(), ":anywhere": anywhere,
+                        ":owner": lease.owner.as_str(),
                         ":shared_out": lease.is_shared_out(),
                         ":from_generation": from.at.high.cast_signed(),
                         ":from_seq": from.at.low.cast_signed(),

@@ -7,6 +7,7 @@
 //!   Sentinels.
 //! - [`Cluster`]: three masters and their replicas, whose slots can be moved step by step.
 //! - [`MariaDb`], [`Postgres`]: one database server, to be killed and started again.
+//! - [`PostgresPair`]: a PostgreSQL and its standby, which takes its place without what came last.
 //! - [`SmallDisk`]: a disk that is soon full, for a server's tables.
 //!
 //! Every server ends when its value is dropped, and with the process of the test, however that
@@ -22,6 +23,7 @@ mod disk;
 mod flavour;
 mod folder;
 mod mariadb;
+mod pair;
 mod port;
 mod postgres;
 mod process;
@@ -37,6 +39,7 @@ pub use cluster::{Cluster, SlotMove};
 pub use disk::SmallDisk;
 pub use flavour::Flavour;
 pub use mariadb::{MariaDb, MariaDbBuilder};
+pub use pair::PostgresPair;
 pub(crate) use port::Port;
 pub use postgres::{Postgres, PostgresBuilder};
 pub use program::run;

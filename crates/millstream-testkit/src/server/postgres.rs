@@ -50,6 +50,7 @@ pub struct PostgresBuilder {
 pub struct Postgres {
     process: Process,
     port: Port,
+    builder: PostgresBuilder,
     _folder: Folder,
 }
 
@@ -83,8 +84,20 @@ impl PostgresBuilder {
     /// If there is no PostgreSQL here, or it does not start; the last lines that it wrote are in the
     /// message then.
     pub async fn start(self) -> Result<Postgres> {
+        let copy = |data: &Path| run(Command::new("cp").arg("-R").arg(template()?).arg(data));
+        self.start_from(copy).await
+    }
+
+    /// Starts it from what `fill` puts into the folder of its data.
+    async fn start_from(
+        self,
+        fill: impl Fn(&Path) -> Result<()> + Clone + Send + 'static,
+    ) -> Result<Postgres> {
         for _ in 0..PORTS_MAX {
-            let server = self.prepare(Port::reserve()?)?;
+            let (this, fill, port) = (self.clone(), fill.clone(), Port::reserve()?);
+            // Whatever else the test does goes on meanwhile.
+            let prepared = tokio::task::spawn_blocking(move || this.prepare(port, fill));
+            let server = prepared.await??;
             match server.start().await {
                 Ok(()) => return Ok(server),
                 Err(_) if server.process.log_tail().contains("Address already in use") => {}
@@ -94,11 +107,11 @@ impl PostgresBuilder {
         bail!("{PORTS_MAX} ports were free and then taken by others")
     }
 
-    fn prepare(&self, port: Port) -> Result<Postgres> {
+    fn prepare(self, port: Port, fill: impl Fn(&Path) -> Result<()>) -> Result<Postgres> {
         let account = Account::ordinary();
         let folder = Folder::new()?;
         let data = folder.join(DATA);
-        run(Command::new("cp").arg("-R").args([&template()?, &data]))?;
+        fill(&data)?;
         fs::set_permissions(&data, fs::Permissions::from_mode(0o700))?;
         fs::write(data.join("pg_hba.conf"), ACCESS)?;
         let mut arguments = self.arguments(&data, &port);
@@ -119,6 +132,7 @@ impl PostgresBuilder {
         Ok(Postgres {
             process: process.with_account(account),
             port,
+            builder: self,
             _folder: folder,
         })
     }
@@ -168,6 +182,43 @@ impl Postgres {
     /// If it is not installed.
     pub fn program(name: &str) -> Result<Command> {
         Ok(Command::new(binary(name)?))
+    }
+
+    /// Starts another one with its settings, which follows the server at `source`: this one, or what
+    /// leads to it. Clients may read there, until it is promoted.
+    pub(crate) async fn follow(&self, source: SocketAddr) -> Result<Self> {
+        let back_up = move |data: &Path| {
+            let mut command = Self::program("pg_basebackup")?;
+            let source = format!("--dbname=postgres://{USER}@{source}");
+            let arguments = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"];
+            run(command.arg(source).args(arguments).arg("-D").arg(data))
+        };
+        self.builder.clone().start_from(back_up).await
+    }
+
+    /// What statements answer: a row a line, its columns separated by `|`.
+    ///
+    /// # Errors
+    ///
+    /// If the server is away, or does not take one of them.
+    pub async fn rows(&self, sql: &str) -> Result<Vec<String>> {
+        Self::rows_at(self.address(), sql).await
+    }
+
+    /// The same through something else that listens, such as a proxy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rows`].
+    pub async fn rows_at(address: SocketAddr, sql: &str) -> Result<Vec<String>> {
+        let mut command = tokio::process::Command::from(Self::program("psql")?);
+        let arguments = ["-XAtq", "--set=ON_ERROR_STOP=1", "--command", sql];
+        command.args(arguments).arg(Self::url_at(address));
+        let output = command.stdin(Stdio::null()).output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{sql}: {said}");
+        let text = String::from_utf8(output.stdout)?;
+        Ok(text.lines().map(str::to_owned).collect())
     }
 
     /// Where it listens.

@@ -3,6 +3,8 @@
 mod config;
 mod conflicts;
 mod failing;
+#[cfg(feature = "postgres")]
+mod failover;
 mod followers;
 mod forks;
 mod gaps;

@@ -27,7 +27,7 @@ use millstream::{App, CancellationToken, Config, Json, NewEvent, Transport};
 /// No wait of any test is longer. Reached only by a defect.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-const EMPLOYEES: &str = "CREATE TABLE employees (
+pub(crate) const EMPLOYEES: &str = "CREATE TABLE employees (
     tenant_id TEXT, user_id TEXT, name TEXT, salary INTEGER, PRIMARY KEY (tenant_id, user_id))";
 
 /// CRM publishes, HR keeps a table; log and databases lie in one folder.
@@ -52,11 +52,26 @@ impl Site {
     pub(crate) async fn over(url: &str, shards: u16, lease: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let site = configure(folder.path(), url, shards, lease)?;
-        let [crm, hr] = ["crm", "hr"].map(|name| app(&site, name));
+        Connection::open(folder.path().join("hr.db"))?.execute_batch(EMPLOYEES)?;
+        Self::of(folder, &site).await
+    }
+
+    /// With HR's database on a server, which has its table. What is asked of HR's file is asked there.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn with_hr_at(url: &str, shards: u16) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        configure(folder.path(), "sqlite:log/events.db", shards, "2s")?;
+        let path = folder.path().join("millstream.toml");
+        let text = std::fs::read_to_string(&path)?.replace("sqlite:hr.db", url);
+        std::fs::write(&path, text)?;
+        Self::of(folder, &Config::load(&path)?).await
+    }
+
+    async fn of(folder: TempDir, site: &Config) -> Result<Self> {
+        let [crm, hr] = ["crm", "hr"].map(|name| app(site, name));
         for app in [&crm, &hr] {
             app.migrate().await?;
         }
-        Connection::open(folder.path().join("hr.db"))?.execute_batch(EMPLOYEES)?;
         let transport = millstream::connect_to(&site.transport).await?;
         Ok(Self {
             folder,

@@ -160,7 +160,8 @@ impl Watch {
         }
         let outbox = self.crm.database();
         for stream in self.crm.publishes() {
-            if outbox.unsent(&stream.name).await? > 0 {
+            // In this order, and before anybody counts as done: what is numbered may be on its way still.
+            if outbox.unsent(&stream.name).await? > 0 || !self.all_sent(&*outbox).await? {
                 return Ok(false);
             }
             let publishers = self.transport.log.publishers(Some(&stream.name)).await?;
@@ -197,8 +198,7 @@ impl Watch {
             && relay
                 .feeds
                 .values()
-                .all(|feed| feed.state == State::Running)
-            && self.all_sent(&*outbox).await?)
+                .all(|feed| feed.state == State::Running))
     }
 
     /// Whether what was numbered is also in the streams.

@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use millstream::Transport;
 use millstream::core::descriptor::Subscription;
-use millstream::core::entry::{EntryId, Shard};
+use millstream::core::entry::{Entry, EntryId, Shard};
 use millstream::core::error::Error;
 use millstream::core::log::{Description, ReadLimit};
 use millstream::core::name::AppName;
-use millstream::core::wire::field;
+use millstream::core::wire;
 
 use crate::commands::streams::Publisher;
 use crate::commands::streams::row::{Group, Id, Row};
@@ -26,8 +26,8 @@ pub(super) async fn rows(
         for position in transport.log.positions(&shard).await? {
             places.entry(position.group).or_default().position = position.at;
         }
-        let last_is_own = last_is_own(transport, &shard, &found).await?;
-        seen.push((shard, found, places, last_is_own));
+        let last = last_entry(transport, &shard, &found).await?;
+        seen.push((shard, found, places, last));
     }
     // After everything else: numbers come before entries, and entries before settling.
     let tops = match publisher.tops().await {
@@ -40,7 +40,8 @@ pub(super) async fn rows(
             None
         }
     };
-    let row = |(shard, found, places, last_is_own): (Shard, Description, Places, bool)| {
+    let mut rows = Vec::with_capacity(seen.len());
+    for (shard, found, places, last) in seen {
         let index = usize::from(shard.number);
         let bounds = publisher.descriptor.bounds.get(index);
         let announced = bounds.map(|bounds| Announced {
@@ -49,15 +50,20 @@ pub(super) async fn rows(
         });
         let top = tops.as_ref().and_then(|tops| tops.get(index)).copied();
         let settled_max = places.values().map(Place::at).max().unwrap_or_default();
+        let last_is_own = last.as_ref().is_none_or(|last| wire::is_of(&shard, last));
         let evidence = Evidence {
             found,
             last_is_own,
+            last_is_known: match last.filter(|_| tops.is_some()) {
+                Some(last) => publisher.knows(&shard, &last).await?,
+                None => true,
+            },
             top,
             announced,
             settled_max,
         };
         let top = top.or(announced.map(|announced| announced.top));
-        Row {
+        rows.push(Row {
             stream: shard.stream.to_string(),
             publisher: Some(shard.owner.to_string()),
             shard: Some(shard.number),
@@ -68,9 +74,9 @@ pub(super) async fn rows(
             top: top.map(Id),
             state: evidence.judge(),
             groups: groups(places, found.last.max(top.unwrap_or_default())),
-        }
-    };
-    Ok(seen.into_iter().map(row).collect())
+        });
+    }
+    Ok(rows)
 }
 
 type Places = BTreeMap<AppName, Place>;
@@ -132,34 +138,19 @@ pub(super) fn behind(at: EntryId, last: EntryId) -> u64 {
     }
 }
 
-/// Whether the last entry, if it is still there, was written by the owner's relay.
-async fn last_is_own(
+/// The last entry, if it is still there.
+async fn last_entry(
     transport: &Transport,
     shard: &Shard,
     found: &Description,
-) -> Result<bool, Error> {
+) -> Result<Option<Entry>, Error> {
     let limit = ReadLimit { count: 1, bytes: 1 };
     if found.length == 0 {
-        return Ok(true);
+        return Ok(None);
     }
-    let before = match found.last.low.checked_sub(1) {
-        Some(low) => EntryId::new(found.last.high, low),
-        None => EntryId::new(found.last.high.saturating_sub(1), u64::MAX),
-    };
     let last = transport
         .log
-        .read(shard, before, limit, Duration::ZERO)
+        .read(shard, found.last.before(), limit, Duration::ZERO)
         .await?;
-    let own = |name: &str, value: String| {
-        let is = |entry: &millstream::core::entry::Entry| {
-            entry
-                .fields
-                .get(name)
-                .is_some_and(|found| found == value.as_bytes())
-        };
-        last.first().is_none_or(is)
-    };
-    Ok(own(field::SOURCE, shard.owner.to_string())
-        && own(field::GENERATION, found.last.high.to_string())
-        && own(field::SEQ, found.last.low.to_string()))
+    Ok(last.into_iter().next())
 }

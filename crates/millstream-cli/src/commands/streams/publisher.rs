@@ -1,9 +1,10 @@
 use millstream::core::descriptor::{Descriptor, Subscriber, Subscription};
-use millstream::core::entry::{EntryId, Shard};
+use millstream::core::entry::{Entry, EntryId, Shard};
 use millstream::core::error::Error;
 use millstream::core::lease::{Feed, Role};
 use millstream::core::name::StreamName;
 use millstream::core::outbox::Registered;
+use millstream::core::wire::field;
 use millstream::{App, Config, Transport};
 
 /// An application that owns a stream, as far as it is known here.
@@ -64,6 +65,19 @@ impl<'a> Publisher<'a> {
             Some(app) => Ok(Some(tops(app, &self.descriptor.stream).await?)),
             None => Ok(None),
         }
+    }
+
+    /// Whether its database has the event of an entry under that number, or no event that it could be
+    /// compared with.
+    pub(super) async fn knows(&self, shard: &Shard, entry: &Entry) -> Result<bool, Error> {
+        let Some(app) = self.app else {
+            return Ok(true);
+        };
+        let row = app.database().checkpoint_at(shard, entry.id).await?;
+        let found = entry.fields.get(field::EVENT_ID);
+        Ok(row
+            .and_then(|row| row.event_id)
+            .is_none_or(|known| found.is_some_and(|found| *found == known.as_str())))
     }
 }
 

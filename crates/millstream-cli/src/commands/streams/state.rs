@@ -29,6 +29,8 @@ pub(super) struct Evidence {
     pub(super) found: Description,
     /// Whether the last entry was written by the owner's relay; true where there is none.
     pub(super) last_is_own: bool,
+    /// Whether the owner's database has no other event under the number of the last entry.
+    pub(super) last_is_known: bool,
     /// What the owner's database has numbered, read after everything else. None where it cannot be
     /// asked.
     pub(super) top: Option<EntryId>,
@@ -62,6 +64,9 @@ impl Evidence {
                     State::Foreign
                 };
             }
+        }
+        if !self.last_is_known {
+            return State::Forked;
         }
         let Some(announced) = self.announced else {
             return State::Unannounced;
@@ -136,6 +141,7 @@ mod tests {
                 last: at(last),
             },
             last_is_own: true,
+            last_is_known: true,
             top: Some(at(9)),
             announced: Some(Announced {
                 floor: at(2),
@@ -183,6 +189,9 @@ mod tests {
         let mut settled = shard(3, 9);
         settled.settled_max = at(10);
         assert_eq!(settled.judge(), State::Forked);
+        let mut other = shard(3, 7);
+        other.last_is_known = false;
+        assert_eq!(other.judge(), State::Forked);
         let mut foreign = shard(3, 10);
         foreign.last_is_own = false;
         assert_eq!(foreign.judge(), State::Foreign);

@@ -72,7 +72,8 @@ impl Site {
     }
 }
 
-async fn on_postgres(url: &str, sql: &str) -> Result<Vec<String>> {
+/// Runs statements as an application would; rows as texts, joined by `|`.
+pub(super) async fn on_postgres(url: &str, sql: &str) -> Result<Vec<String>> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     let connection = tokio::spawn(connection);
     let messages = client.simple_query(sql).await.context(sql.to_owned())?;

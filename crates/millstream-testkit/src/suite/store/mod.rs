@@ -105,6 +105,7 @@ macro_rules! store_suite {
             an_entry_twice_in_a_batch_is_applied_once
             the_same_id_of_another_source_is_another_event
             the_shared_stream_is_applied_in_any_order
+            a_shared_stream_that_moved_is_fenced
             a_lost_shared_stream_is_fenced
             a_key_of_the_shared_stream_blocks_by_source
             equal_ids_of_two_tenants_are_two_events

@@ -1,9 +1,10 @@
 use millstream_core::entry::EntryId;
 use millstream_core::error::ErrorKind;
+use millstream_core::lease::{Feed, Lease};
 use millstream_core::name::EventId;
 
 use super::{Consumer, Source, TABLES, event, mappings};
-use crate::sample::{app, entry_at};
+use crate::sample::{app, entry_at, instance};
 use crate::suite::Site;
 
 async fn ready<S: Site>() -> (S, Source, Consumer<S::Handle>) {
@@ -121,20 +122,15 @@ pub async fn the_same_id_of_another_source_is_another_event<S: Site>() {
     assert_eq!(site.rows(tracked).await, ["billing", "crm"]);
 }
 
-/// What was claimed is older than what was read, and from wherever the batch begins.
+/// What was claimed is older than what was read.
 pub async fn the_shared_stream_is_applied_in_any_order<S: Site>() {
-    let (site, mut source, consumer) = ready::<S>().await;
+    let (site, mut source, mut consumer) = ready::<S>().await;
     let events: Vec<_> = (1..=6)
         .map(|n| event("person.set", "acme", &n.to_string(), "{}"))
         .collect();
     let entries = source.send_all(&events);
     for batch in [&entries[4..], &entries[..2], &entries[1..5]] {
-        let mut batch = consumer.batch(batch);
-        batch.from.at = EntryId::new(9, 9);
-        consumer
-            .apply_batch(&batch)
-            .await
-            .expect("the epoch alone counts");
+        consumer.apply(batch).await.expect("it is where it was");
     }
     assert_eq!(site.rows("SELECT count(*) FROM people").await, ["6"]);
     assert_eq!(
@@ -143,7 +139,29 @@ pub async fn the_shared_stream_is_applied_in_any_order<S: Site>() {
     );
 }
 
-/// There the epoch is all the fence there is.
+/// Whoever holds a shared stream alone notices that its database is not where it was left. Those that
+/// compete for it cannot.
+pub async fn a_shared_stream_that_moved_is_fenced<S: Site>() {
+    let (site, mut source, mut consumer) = ready::<S>().await;
+    let events = ["6", "7"].map(|key| event("person.set", "acme", key, "{}"));
+    let [first, second] = events.map(|event| source.send(&event));
+    assert_eq!(consumer.settle(&[first]).await, "1 applied");
+    let mut batch = consumer.batch(&[second]);
+    batch.from.at = EntryId::new(9, 9);
+    let error = consumer.apply_batch(&batch).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    assert_eq!(site.rows("SELECT count(*) FROM people").await, ["1"]);
+    let Feed::Shared(stream) = source.feed() else {
+        unreachable!("it is shared")
+    };
+    consumer.lease = Lease::shared_out(stream, instance("consumer"));
+    consumer
+        .apply_batch(&batch)
+        .await
+        .expect("it is one of many");
+}
+
+/// Another one has taken it.
 pub async fn a_lost_shared_stream_is_fenced<S: Site>() {
     let (site, mut source, mut first) = ready::<S>().await;
     let mut second = Consumer::start(site.connect().await, source.feed(), mappings()).await;
