@@ -19,7 +19,7 @@ pub(super) enum Kind {
 /// A database of an application that knows nothing of events.
 pub(super) enum Place {
     File(TempDir),
-    Server(Server, Box<Session>),
+    Server(Box<Server>, Box<Session>),
 }
 
 impl Place {
@@ -31,7 +31,7 @@ impl Place {
         };
         let server = Server::start(kind).await?;
         let session = server.session(0).await?;
-        Ok(Self::Server(server, Box::new(session)))
+        Ok(Self::Server(Box::new(server), Box::new(session)))
     }
 
     pub(super) fn url(&self) -> String {
@@ -50,12 +50,10 @@ impl Place {
 
     /// The numbers from 1 to `count`, as the rows `n` of a query.
     pub(super) fn numbers(&self, count: u64) -> String {
-        match self {
-            Self::Server(Server::Postgres(_), _) => {
-                format!("SELECT n FROM generate_series(1, {count}) AS n")
-            }
-            Self::Server(Server::MariaDb(_), _) => format!("SELECT seq AS n FROM seq_1_to_{count}"),
-            Self::File(_) => format!(
+        match self.eyes() {
+            Eyes::Postgres(_) => format!("SELECT n FROM generate_series(1, {count}) AS n"),
+            Eyes::MariaDb(_) => format!("SELECT seq AS n FROM seq_1_to_{count}"),
+            Eyes::Sqlite(_) => format!(
                 "WITH RECURSIVE up (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < {count})
                  SELECT n FROM up"
             ),
