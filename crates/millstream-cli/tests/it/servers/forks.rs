@@ -203,31 +203,38 @@ fn watch(
     pair: &mut PostgresPair,
     relay: &mut Service,
 ) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
-    let ids = || place.crm("SELECT event_id FROM outbox");
-    let more = |than: usize| {
-        eventually(|| {
-            ensure!(place.inbox()?.len() >= than + 20, "too few");
-            Ok(())
-        })
-    };
-    more(0)?;
-    place.runtime.block_on(pair.hold_back())?;
-    more(place.inbox()?.len())?;
-    place.runtime.block_on(pair.switch())?;
-    let kept: BTreeSet<String> = ids()?.into_iter().collect();
-    place.runtime.block_on(pair.promote())?;
-    place.forked(relay)?;
-    let before = ids()?.len();
+    const IDS: &str = "SELECT event_id FROM outbox";
     eventually(|| {
-        ensure!(ids()?.len() >= before + 8, "too few");
+        ensure!(place.inbox()?.len() >= 20, "too few");
         Ok(())
     })?;
-    let inbox: BTreeSet<String> = place.inbox()?.into_iter().collect();
-    let is_kept = |row: &String| row.split(' ').nth(1).is_some_and(|id| kept.contains(id));
-    let lost: BTreeSet<_> = inbox.into_iter().filter(|row| !is_kept(row)).collect();
-    ensure!(lost.len() >= 20, "{lost:?}");
-    let new = ids()?.into_iter().filter(|id| !kept.contains(id));
-    Ok((lost, new.collect()))
+    place.runtime.block_on(pair.hold_back())?;
+    let standby = || place.runtime.block_on(pair.standby()?.rows(IDS));
+    let lost = |kept: &[String]| -> Result<BTreeSet<String>> {
+        let is_kept = |row: &String| {
+            let id = row.split(' ').nth(1);
+            kept.iter().any(|kept| id == Some(kept))
+        };
+        let inbox = place.inbox()?.into_iter();
+        Ok(inbox.filter(|row| !is_kept(row)).collect())
+    };
+    eventually(|| {
+        ensure!(lost(&standby()?)?.len() >= 20, "too few");
+        Ok(())
+    })?;
+    place.runtime.block_on(pair.switch())?;
+    let kept = standby()?;
+    place.runtime.block_on(pair.promote())?;
+    place.forked(relay)?;
+    let lost = lost(&kept)?;
+    let mut new = Vec::new();
+    eventually(|| {
+        new = place.crm(IDS)?;
+        new.retain(|id| !kept.contains(id));
+        ensure!(new.len() >= 8, "too few");
+        Ok(())
+    })?;
+    Ok((lost, new.into_iter().collect()))
 }
 
 /// A database that was restored takes the place of the one that it is a copy of, which goes on with
