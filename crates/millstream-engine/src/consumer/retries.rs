@@ -25,6 +25,8 @@ pub(super) struct Retries {
     moved: bool,
     /// Rounds in a row without success.
     failures: u32,
+    /// Whether the last one was given up.
+    given_up: bool,
 }
 
 impl Retries {
@@ -36,6 +38,7 @@ impl Retries {
             found: false,
             moved: false,
             failures: 0,
+            given_up: false,
         }
     }
 
@@ -76,14 +79,16 @@ impl Retries {
             RetryPolicy::CONFLICT.wait(self.failures, 1.0)
         };
         self.due = now + wait.max(took * LOOK_SHARE);
+        self.given_up = false;
         (self.after, self.found, self.moved) = (0, false, false);
     }
 
-    /// The database would not have it: the round is given up.
-    pub(super) fn put_off(&mut self, now: Instant) {
+    /// The database would not have it: the round is given up. Whether that is news.
+    pub(super) fn put_off(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         self.due = now + RetryPolicy::CONFLICT.wait(self.failures, 1.0);
         (self.after, self.found, self.moved) = (0, false, false);
+        !std::mem::replace(&mut self.given_up, true)
     }
 }
 
@@ -112,6 +117,16 @@ mod tests {
         assert_eq!(round(true), 100, "something has moved");
         assert_eq!(round(false), 200);
         assert_eq!((0..10).map(|_| round(false)).last(), Some(10_000));
+    }
+
+    #[test]
+    fn a_round_that_is_given_up_is_news_once() {
+        let now = Instant::now();
+        let mut retries = Retries::new(now);
+        assert!(retries.put_off(now));
+        assert!(!retries.put_off(now));
+        retries.end_round(now, Duration::ZERO);
+        assert!(retries.put_off(now));
     }
 
     #[test]

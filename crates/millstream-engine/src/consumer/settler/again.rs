@@ -96,8 +96,9 @@ impl Settler {
     }
 
     fn put_off(&mut self, error: &Error) -> Result<(), Stop> {
-        warn!(feed = %self.lease.feed, %error, "parked events cannot be tried again");
-        self.retries.put_off(Instant::now());
+        if self.retries.put_off(Instant::now()) {
+            warn!(feed = %self.lease.feed, %error, "parked events cannot be tried again");
+        }
         Ok(())
     }
 }
