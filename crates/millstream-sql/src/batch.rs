@@ -173,8 +173,11 @@ pub(crate) struct Letter {
 }
 
 impl Letter {
+    /// What stood behind another one waits for itself only since it was tried.
     fn is_over(&self, dead_before: Timestamp) -> bool {
-        self.attempts.saturating_add(1) >= CONFLICT_TRIES_MIN && self.parked_at < dead_before
+        self.outcome == Outcome::Retrying
+            && self.attempts.saturating_add(1) >= CONFLICT_TRIES_MIN
+            && self.parked_at < dead_before
     }
 }
 

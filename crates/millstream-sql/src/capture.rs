@@ -51,6 +51,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) source: &'a Source,
     /// Fields of the data with their columns.
     pub(crate) fields: Vec<(&'a str, &'a Column)>,
+    /// Those that tenant, where there is one, and entity come from.
+    pub(crate) tenant: Option<&'a Column>,
+    pub(crate) entity: &'a Column,
 }
 
 impl<'a> Plan<'a> {
@@ -69,8 +72,8 @@ impl<'a> Plan<'a> {
                     ))
                 })
         };
-        source.tenant.as_deref().map(find).transpose()?;
-        find(&source.entity)?;
+        let tenant = source.tenant.as_deref().map(find).transpose()?;
+        let entity = find(&source.entity)?;
         let fields = match &*source.data {
             [] => columns
                 .iter()
@@ -81,7 +84,12 @@ impl<'a> Plan<'a> {
                 .map(|(field, column)| Ok((&**field, find(column)?)))
                 .collect::<Result<_, Error>>()?,
         };
-        Ok(Self { source, fields })
+        Ok(Self {
+            source,
+            fields,
+            tenant,
+            entity,
+        })
     }
 
     /// What is written down of it, to see later whether the table has changed.

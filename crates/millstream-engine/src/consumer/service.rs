@@ -301,6 +301,8 @@ impl Running {
             judge: self.judge.clone(),
             retries: Retries::new(Instant::now()),
             conflict_deadline: options.conflict_deadline,
+            undisturbed: Instant::now(),
+            told_exceptions: None,
             lease: lease.clone(),
         };
         info!(feed = %lease.feed, epoch = lease.epoch, at = %lease.checkpoint.at, "feed acquired");

@@ -43,6 +43,9 @@ const EXCEPTION_BYTES: usize = 80;
 /// How often a receipt is sent that only tells of exceptions: no later one heals a lost one.
 const SAID_AGAIN: u32 = 3;
 
+/// How often a feed that has exceptions, or had some, tells of them all.
+const EXCEPTIONS_AGAIN: Duration = Duration::from_secs(60);
+
 /// How long a checkpoint may lag that moved over passed-over entries only.
 const PASSED_OVER_MAX: Duration = Duration::from_secs(1);
 
@@ -82,6 +85,10 @@ pub(super) struct Settler {
     /// When parked events are tried again, and until when.
     pub(super) retries: Retries,
     pub(super) conflict_deadline: Duration,
+    /// Since when no feed of the application was seen paused or stalled by this one.
+    pub(super) undisturbed: Instant,
+    /// When exceptions were last told, if there were any under this lease.
+    pub(super) told_exceptions: Option<Instant>,
 }
 
 /// Why settling ends.
@@ -283,6 +290,7 @@ impl Settler {
 
     /// Follows the database to where it says it is.
     fn moved_to(&mut self, checkpoint: Checkpoint) -> Stop {
+        self.said_otherwise();
         let back = checkpoint.at < self.committed.at;
         self.committed = checkpoint.clone();
         self.seen = checkpoint;
@@ -325,7 +333,10 @@ impl Settler {
                 .await
                 .ok();
         }
-        self.report(true).await;
+        // Whoever has taken the feed since knows better.
+        if self.check().await.is_ok() {
+            self.report(true).await;
+        }
     }
 
     /// Says how far the feed is: the position to everybody, the receipt to the publisher. The only
@@ -345,10 +356,17 @@ impl Settler {
         if let Err(error) = reporter.publish_position(at).await {
             debug!(%feed, %error, "position not published");
         }
-        if at != told || self.unsaid > 0 || self.announced.borrow().settled < at {
-            self.unsaid = self.unsaid.saturating_sub(1);
-            if let Err(error) = self.send_receipt(&reporter).await {
-                debug!(%feed, %error, "receipt not sent");
+        // A relay that begins anew passes over what was left for it, and a lost receipt that tells of
+        // exceptions alone is healed by none that follows.
+        let again = |told: Instant| told.elapsed() >= EXCEPTIONS_AGAIN;
+        if self.told_exceptions.is_some_and(again) {
+            self.exceptions = None;
+        }
+        let due = self.told_exceptions.is_some_and(again) || self.unsaid > 0;
+        if at != told || due || self.announced.borrow().settled < at {
+            match self.send_receipt(&reporter).await {
+                Ok(()) => self.unsaid = self.unsaid.saturating_sub(1),
+                Err(error) => debug!(%feed, %error, "receipt not sent"),
             }
         }
         // Whatever got lost of it is said again before long.
@@ -362,6 +380,9 @@ impl Settler {
             None => self.store.exceptions(shard, EXCEPTIONS_MAX).await?,
         };
         self.exceptions = Some((exceptions.clone(), total));
+        if total > 0 || self.told_exceptions.is_some() {
+            self.told_exceptions = Some(Instant::now());
+        }
         let mut bytes = 0;
         let exceptions: Vec<Exception> = exceptions
             .into_iter()
@@ -381,7 +402,8 @@ impl Settler {
     }
 
     /// Says why the feed waits, once per reason.
-    pub(super) fn pause(&self, reason: &Error) {
+    pub(super) fn pause(&mut self, reason: &Error) {
+        self.undisturbed = Instant::now();
         if self
             .handle
             .set_state(&self.lease.feed, State::Paused(reason.to_string()))

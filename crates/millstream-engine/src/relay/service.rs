@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::{self, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -104,6 +106,7 @@ impl Relay {
             database,
             tasks: JoinSet::new(),
             held: BTreeMap::new(),
+            adopted_at: Instant::now(),
             stop: CancellationToken::new(),
         };
         running.run(&shutdown).await;
@@ -192,6 +195,9 @@ impl Relay {
     }
 }
 
+/// How often rows without a stream are looked for.
+const ADOPT_INTERVAL: Duration = Duration::from_secs(60);
+
 /// A relay that has begun: its streams, and a task for each.
 struct Running {
     relay: Relay,
@@ -199,6 +205,8 @@ struct Running {
     database: DatabaseId,
     tasks: JoinSet<Vec<Lease>>,
     held: BTreeMap<StreamName, Held>,
+    /// When rows without a stream were last looked for.
+    adopted_at: Instant,
     stop: CancellationToken,
 }
 
@@ -239,6 +247,14 @@ impl Running {
         }
         for leases in change.acquired {
             self.start(leases);
+        }
+        // A transaction that began before there was a stream may have committed rows without one.
+        if !self.held.is_empty()
+            && self.adopted_at.elapsed() >= ADOPT_INTERVAL
+            && let Some(first) = self.relay.options.publishes.first()
+        {
+            self.relay.outbox.adopt(&first.name).await?;
+            self.adopted_at = Instant::now();
         }
         Ok(())
     }

@@ -177,7 +177,7 @@ fn statements(prefix: &Prefix, flavour: Flavour, plan: &Plan<'_>) -> Result<Vec<
     let event = |row: &str, happening, metadata: &str| -> Result<String, Error> {
         let event_type = source.event_type(happening)?;
         let event_type = literal(event_type.as_str());
-        let (tenant, entity) = key(source, row);
+        let (tenant, entity) = key(plan, row);
         let image = image(plan, row);
         Ok(format!(
             "    {insert}VALUES ({event_type}, {tenant}, {entity}, {image}, {metadata});\n"
@@ -192,7 +192,7 @@ fn statements(prefix: &Prefix, flavour: Flavour, plan: &Plan<'_>) -> Result<Vec<
     let known = known.collect::<Vec<_>>().join(" AND ");
     let deleted = format!("    IF {known} THEN\n{deleted}    END IF;\n");
     let refusals = refusals(source);
-    let (key_before, key_now) = (key(source, "OLD"), key(source, "NEW"));
+    let (key_before, key_now) = (key(plan, "OLD"), key(plan, "NEW"));
     let same = format!(
         "{} AND {}",
         equal(&key_before.0, &key_now.0),
@@ -238,13 +238,28 @@ fn statements(prefix: &Prefix, flavour: Flavour, plan: &Plan<'_>) -> Result<Vec<
 }
 
 /// Tenant and entity of a row, as texts.
-fn key(source: &Source, row: &str) -> (String, String) {
-    let column = |name: &str| format!("CONVERT({row}.{} USING utf8mb4)", Backticked(name));
-    let tenant = match &source.tenant {
-        Some(tenant) => column(tenant),
+fn key(plan: &Plan<'_>, row: &str) -> (String, String) {
+    let tenant = match plan.tenant {
+        Some(tenant) => name(tenant, row),
         None => literal(TENANT_DEFAULT),
     };
-    (tenant, column(&source.entity))
+    (tenant, name(plan.entity, row))
+}
+
+/// A value as the text that names a row, whatever the session's time zone is.
+fn name(column: &Column, row: &str) -> String {
+    match kind(column) {
+        "timestamp" | "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+            value(column, row)
+        }
+        _ => format!("CONVERT({row}.{} USING utf8mb4)", Backticked(&column.name)),
+    }
+}
+
+/// The first word of a type.
+fn kind(column: &Column) -> &str {
+    let mut words = column.declared.split(|c: char| !c.is_ascii_alphanumeric());
+    words.next().unwrap_or_default()
 }
 
 /// Statements that refuse a row without tenant or entity.
@@ -305,11 +320,7 @@ fn value(column: &Column, row: &str) -> String {
     let x = format!("{row}.{}", Backticked(&column.name));
     let seconds = literal("%Y-%m-%dT%H:%i:%s.%f");
     let declared = column.declared.as_str();
-    let kind = declared
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .next()
-        .unwrap_or_default();
-    match kind {
+    match kind(column) {
         JSON => format!("JSON_EXTRACT({x}, '$')"),
         "tinyint" if declared.starts_with("tinyint(1)") => format!(
             "JSON_EXTRACT(CASE {x} WHEN 0 THEN {} WHEN 1 THEN {} ELSE CONVERT({x} USING utf8mb4) END, \
@@ -317,10 +328,15 @@ fn value(column: &Column, row: &str) -> String {
             literal("false"),
             literal("true")
         ),
-        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" => x,
-        "float" | "double" => x,
+        // Zeros before a number are no JSON.
+        _ if declared.contains("zerofill") => format!("({x} + 0)"),
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" | "double" => x,
+        // As it stands it is shown by six digits.
+        "float" => format!("({x} + 0e0)"),
         "bit" => format!("({x} + 0)"),
-        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" | "geometry"
+        | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring"
+        | "multipolygon" | "geometrycollection" => {
             format!("CONCAT({}, LOWER(HEX({x})))", literal("\\x"))
         }
         "date" => format!("DATE_FORMAT({x}, {})", literal("%Y-%m-%d")),

@@ -144,6 +144,11 @@ fn told(error: &ServerError) -> String {
             Some(column) => format!("column {column} does not take the value, {number}"),
             None => format!("a column does not take its value, {number}"),
         },
+        // A trigger's own words may hold a value; ours begin with our names.
+        SIGNALLED if message.starts_with("outbox: ") || message.starts_with("millstream: ") => {
+            format!("{message}, {number}")
+        }
+        SIGNALLED => format!("a trigger or a routine refuses it, {number}"),
         // Messages of these name tables, columns, constraints, rights and settings, or were written by
         // whoever made the trigger.
         1020
@@ -165,7 +170,6 @@ fn told(error: &ServerError) -> String {
         | 1449
         | 1451
         | 1452
-        | SIGNALLED
         | 3819
         | 4025 => format!("{message}, {number}"),
         _ => number,

@@ -149,7 +149,8 @@ fn decimal(number: &str, scale: usize) -> Result<Bound, &'static str> {
 )]
 fn single(number: f64) -> Result<Bound, &'static str> {
     let single = number as f32;
-    match single.to_string() == number.to_string() {
+    // As it is, or as a decimal that stands for it.
+    match f64::from(single) == number || single.to_string() == number.to_string() {
         true => Ok(Bound::Float(single)),
         false => Err("is of single precision, which cannot hold the value"),
     }

@@ -54,7 +54,7 @@ pub(super) async fn number(
 
     let mut session = db.begin(DOING).await?;
     let ids = next(&mut session, db, stream, limit).await?;
-    let read = lock(&mut session, db, &ids).await?;
+    let read = lock(&mut session, db, stream, &ids).await?;
     let mut rows = Vec::with_capacity(read.len());
     let mut raised: BTreeMap<usize, Checkpoint> = BTreeMap::new();
     for (_, mut row) in read.iter().cloned() {
@@ -191,16 +191,18 @@ fn in_order(mut waiting: Vec<Waiting>, limit: usize) -> Vec<i64> {
 async fn lock(
     session: &mut Session,
     db: &Database,
+    stream: &str,
     ids: &[i64],
 ) -> Result<Vec<(i64, OutboxRow)>, Error> {
     let mut found = HashMap::with_capacity(ids.len());
     let mut sorted = ids.to_vec();
     sorted.sort_unstable();
     for chunk in sorted.chunks(IDS_MAX) {
-        let (marks, parameters) = in_list(chunk);
+        let (marks, mut parameters) = in_list(chunk);
+        parameters.push(stream.into());
         let sql = db.sql(&format!(
             "SELECT id, {COLUMNS} FROM ~outbox FORCE INDEX (PRIMARY)
-             WHERE id IN ({marks}) AND seq IS NULL FOR UPDATE"
+             WHERE id IN ({marks}) AND seq IS NULL AND stream = ? FOR UPDATE"
         ));
         for row in session.all(DOING, &sql, parameters).await? {
             found.insert(integer(&row, 0), read_row(&row, 1));

@@ -128,10 +128,16 @@ pub(super) async fn record(
         session.run(doing, &inbox, parameters).await?;
     }
     let letter = prefix.sql(
-        "UPDATE ~dead_letters SET outcome = ?, reason = ?, attempts = attempts + 1 WHERE id = ?",
+        "UPDATE ~dead_letters SET parked_at = CASE outcome WHEN 'blocked' THEN ? ELSE parked_at END,
+           outcome = ?, reason = ?, attempts = attempts + 1 WHERE id = ?",
     );
     for (number, outcome, reason) in &tried.failed {
-        let parameters = values![outcome.as_str(), reason.as_str(), *number];
+        let parameters = values![
+            applied_at.as_millis(),
+            outcome.as_str(),
+            reason.as_str(),
+            *number,
+        ];
         session.run(doing, &letter, parameters).await?;
     }
     if !tried.repeated.is_empty() {

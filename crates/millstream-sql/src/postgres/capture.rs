@@ -188,14 +188,12 @@ fn statements(prefix: &Prefix, schema: &str, plan: &Plan<'_>) -> Result<Vec<Stri
 /// What the function sets for itself, where texts of values depend on how the session is set: each costs
 /// something at each row.
 fn settings(plan: &Plan<'_>) -> String {
-    const STYLES: &str =
-        " SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET timezone = 'UTC'";
+    const STYLES: &str = " SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET timezone = 'UTC' SET bytea_output = 'hex'";
     const DIGITS: &str = " SET extra_float_digits = 1";
     let of = |needs: fn(&str) -> bool, set: &'static str| {
-        let needed = plan
-            .fields
-            .iter()
-            .any(|(_, column)| needs(&column.declared));
+        let fields = plan.fields.iter().map(|(_, column)| *column);
+        let mut columns = fields.chain(plan.tenant).chain([plan.entity]);
+        let needed = columns.any(|column| needs(&column.declared));
         if needed { set } else { "" }
     };
     let digits = of(|declared| !is_plain(declared), DIGITS);
@@ -269,12 +267,11 @@ fn body(prefix: &Prefix, schema: &str, plan: &Plan<'_>) -> Result<String, Error>
     let updated = event(Happening::Updated)?;
     let deleted = event(Happening::Deleted)?;
     let key = |row: &str| -> (String, String) {
-        let column = |name: &str| format!("{row}.{}::text", Quoted(name));
-        let tenant = match &source.tenant {
-            Some(tenant) => column(tenant),
+        let tenant = match plan.tenant {
+            Some(tenant) => name(tenant, row),
             None => literal(TENANT_DEFAULT),
         };
-        (tenant, column(&source.entity))
+        (tenant, name(plan.entity, row))
     };
     let (tenant_before, entity_before) = key("OLD");
     let (tenant_now, entity_now) = key("NEW");
@@ -352,6 +349,16 @@ fn image(plan: &Plan<'_>, row: &str) -> String {
         .map(|fields| format!("jsonb_build_object({})", fields.join(", ")))
         .collect();
     objects.join(" || ")
+}
+
+/// A value as the text that names a row, whatever the session's formats and time zone are.
+fn name(column: &Column, row: &str) -> String {
+    match column.declared.as_str() {
+        "timestamp with time zone" | "timestamp without time zone" | "date" | "bytea" => {
+            value(column, row)
+        }
+        _ => format!("{row}.{}::text", Quoted(&column.name)),
+    }
 }
 
 /// A value as JSON, whatever the session's formats and time zone are.

@@ -75,10 +75,18 @@ fn kind_of(state: &SqlState) -> ErrorKind {
             // Data, constraints, a row twice in a statement, functions and views of the application,
             // a value that is too large for an index.
             "22" | "23" | "21" | "P0" | "38" | "39" | "44" | "54" => ErrorKind::Invalid,
-            _ => ErrorKind::Misconfigured,
+            class if SERVER_CLASSES.contains(&class) => ErrorKind::Misconfigured,
+            // The application's own.
+            _ => ErrorKind::Invalid,
         },
     }
 }
+
+/// The classes of errors that the server itself has, but for those that say what they are about.
+const SERVER_CLASSES: [&str; 31] = [
+    "00", "01", "02", "03", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "24", "25", "26", "27",
+    "28", "2B", "2D", "2F", "34", "3B", "3D", "3F", "40", "42", "55", "F0", "HV", "72", "XX",
+];
 
 /// Whether a value does not fit its type.
 pub(super) fn is_about_value(error: &tokio_postgres::Error) -> bool {
@@ -91,6 +99,8 @@ pub(super) fn is_about_value(error: &tokio_postgres::Error) -> bool {
 pub(super) fn describe(error: &DbError) -> String {
     let code = error.code().code();
     let mut text = match &code[..2] {
+        // Under whatever code: a function's own words may hold a value.
+        _ if is_raised(error) => "a function in the database refuses it".into(),
         "22" | "21" | "54" => unquoted(error.message()),
         "P0" | "38" | "39" => "a function in the database refuses it".into(),
         _ => error.message().to_owned(),
@@ -106,6 +116,13 @@ pub(super) fn describe(error: &DbError) -> String {
         }
     }
     format!("{text} (SQLSTATE {code})")
+}
+
+/// Whether code of the application wrote the message; ours begins with our names.
+fn is_raised(error: &DbError) -> bool {
+    let ours = ["outbox: ", "millstream: "];
+    error.routine() == Some("exec_stmt_raise")
+        && !ours.iter().any(|name| error.message().starts_with(name))
 }
 
 /// What to do, if the error is about encryption.
@@ -182,6 +199,7 @@ mod tests {
             ("28P01", Misconfigured), // password
             ("3D000", Misconfigured), // no such database
             ("XX000", Misconfigured), // internal
+            ("CRM01", Invalid),       // raised by the application under a code of its own
         ] {
             assert_eq!(kind_of(&SqlState::from_code(code)), expected, "{code}");
         }

@@ -35,6 +35,10 @@ pub(super) async fn begin(
 
     let mut connection = db.connection(DOING).await?;
     let tx = connection.transaction().await.map_err(failed)?;
+    // Once in a database's life, and over all that nobody has settled yet.
+    tx.batch_execute("SET LOCAL statement_timeout = 0")
+        .await
+        .map_err(failed)?;
     // Before its rows: a trigger keeps the numbers of a shard's generation.
     for top in tops {
         compare_and_set(&tx, &db.options.prefix, top, &top.checkpoint, &begin).await?;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, Connection, GenericClient, NoTls};
 use tracing::{info, warn};
 
-use millstream_core::error::Error;
+use millstream_core::error::{Error, ErrorKind};
 use millstream_core::name::StreamName;
 
 use crate::identifier::{Prefix, Quoted};
@@ -28,6 +28,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a connection that could not be made, or hears nothing, is not tried again.
 const AGAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a connection that is to listen may take to be made.
+const LISTEN_MAX: Duration = Duration::from_secs(5);
 
 const DOING: &str = "listen to the outbox";
 
@@ -93,7 +96,14 @@ impl Ears {
         {
             return None;
         }
-        match listen(db).await {
+        let listening = tokio::time::timeout(LISTEN_MAX, listen(db)).await;
+        let listening = listening.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("{DOING}: no answer"),
+            ))
+        });
+        match listening {
             Ok(Some(listener)) => {
                 let told = listener.told.clone();
                 (state.listener, state.failed_at) = (Some(listener), None);

@@ -40,8 +40,8 @@ pub(super) async fn number_rows(
     // window comes without the columns: it must not read what is above the bound.
     let next = tx
         .prepare_cached(&db.sql(&format!(
-            "SELECT id FROM (
-               SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM (
+            "SELECT id, bytes::bigint FROM (
+               SELECT id, bytes, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM (
                  SELECT id, {LENGTH} AS bytes FROM ~outbox
                  WHERE stream = $1 AND seq IS NULL AND id > $2 ORDER BY id LIMIT $3
                ) next
@@ -53,16 +53,20 @@ pub(super) async fn number_rows(
         .query(&next, &[&stream.as_str(), &look.above, &limit, &BYTES_MAX])
         .await
         .map_err(failed)?;
+    // Of what there was, whatever becomes of it before it is locked.
+    let bytes: i64 = next.iter().map(|row| row.get::<_, i64>(1)).sum();
     let next: Vec<i64> = next.iter().map(|row| row.get(0)).collect();
+    let whole = bytes < BYTES_MAX && i64::try_from(next.len()).unwrap_or(i64::MAX) < limit;
     let candidate = match !next.is_empty() && db.bounds.wants_candidate(stream) {
         true => Some(bound::candidate(&tx, db).await?),
         false => None,
     };
-    // Locked, since the application may change or remove what was not sent yet.
+    // Locked, since the application may change or remove what was not sent yet; rows that only refer to
+    // it hold nothing up.
     let query = tx
         .prepare_cached(&db.sql(&format!(
             "SELECT {COLUMNS}, id, seq IS NULL AND stream = $2 FROM ~outbox
-             WHERE id = ANY ($1) ORDER BY id FOR UPDATE"
+             WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE"
         )))
         .await
         .map_err(failed)?;
@@ -78,7 +82,6 @@ pub(super) async fn number_rows(
     let mut rows = Vec::with_capacity(found.len());
     let mut ids: Vec<i64> = Vec::with_capacity(found.len());
     let mut raised: BTreeMap<usize, Checkpoint> = BTreeMap::new();
-    let mut bytes = 0;
     for row in &found {
         ids.push(row.get(12));
         let mut row = read_row(row, 0);
@@ -96,7 +99,6 @@ pub(super) async fn number_rows(
             at: row.at,
             event_id: event_id(&row.event_id),
         };
-        bytes += row.data.len() + row.metadata.len() + 512;
         rows.push(row);
     }
 
@@ -136,8 +138,7 @@ pub(super) async fn number_rows(
     if let Some(candidate) = candidate {
         db.bounds.propose(stream, candidate);
     }
-    let whole = i64::try_from(bytes).unwrap_or(i64::MAX) < BYTES_MAX;
-    if whole && i64::try_from(rows.len()).unwrap_or(i64::MAX) < limit {
+    if whole {
         db.bounds.raise(stream, &look);
     }
     Ok(rows)

@@ -169,11 +169,12 @@ pub(super) async fn record(
         tx.execute(
             &prefix.sql(
                 "UPDATE ~dead_letters d
-                 SET outcome = n.outcome, reason = n.reason, attempts = d.attempts + 1
+                 SET outcome = n.outcome, reason = n.reason, attempts = d.attempts + 1,
+                     parked_at = CASE d.outcome WHEN 'blocked' THEN $4 ELSE d.parked_at END
                  FROM unnest($1::bigint[], $2::text[], $3::text[]) AS n (id, outcome, reason)
                  WHERE d.id = n.id",
             ),
-            &[&again, &outcomes, &reasons],
+            &[&again, &outcomes, &reasons, &applied_at.as_millis()],
         )
         .await
         .map_err(failed)?;

@@ -142,10 +142,12 @@ fn record_them(
         inbox.execute((number, outcome.as_str(), applied_at.as_millis()))?;
     }
     let mut letter = tx.prepare_cached(&prefix.sql(
-        "UPDATE ~dead_letters SET outcome = ?2, reason = ?3, attempts = attempts + 1 WHERE id = ?1",
+        "UPDATE ~dead_letters SET outcome = ?2, reason = ?3, attempts = attempts + 1,
+           parked_at = CASE outcome WHEN 'blocked' THEN ?4 ELSE parked_at END WHERE id = ?1",
     ))?;
     for (number, outcome, reason) in &tried.failed {
-        letter.execute((number, outcome.as_str(), reason.as_str()))?;
+        let at = applied_at.as_millis();
+        letter.execute((number, outcome.as_str(), reason.as_str(), at))?;
     }
     let mut inbox = tx.prepare_cached(&prefix.sql(
         "DELETE FROM ~millstream_inbox

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use crate::config::secret::hide_secrets;
+use crate::config::secret::{hide_secrets, hide_value};
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,10 @@ fn render(
     help: Option<&str>,
 ) -> String {
     let path = path.display().to_string();
-    let text = &hide_secrets(text);
+    let text = &match message.starts_with("unknown field") {
+        true => hide_secrets(&hide_value(text, span.end)),
+        false => hide_secrets(text),
+    };
     // The whole of a mapping is too much to show; its first line says which one.
     let end = text[span.clone()]
         .find('\n')

@@ -76,15 +76,42 @@ fn hide_logins(text: &str) -> String {
     while let Some((before, after)) = rest.split_once("://") {
         shown.push_str(before);
         shown.push_str("://");
-        let end = after
-            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\''))
-            .unwrap_or(after.len());
+        let end = url_length(before, after);
         let hidden = after[..end].rfind('@').unwrap_or(0);
         shown.push_str(&"*".repeat(hidden));
         rest = &after[hidden..];
     }
     shown.push_str(rest);
     shown
+}
+
+/// How far a URL goes: up to the end of the text that it begins, or up to a blank or a quote.
+fn url_length(before: &str, after: &str) -> usize {
+    let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let opening = before.trim_end_matches(is_of_scheme).chars().next_back();
+    let line = after.find(['\n', '\r']).unwrap_or(after.len());
+    match opening.filter(|c| matches!(c, '"' | '\'')) {
+        Some(quote) => after[..line].find(quote).unwrap_or(line),
+        None => after
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\''))
+            .unwrap_or(after.len()),
+    }
+}
+
+/// The same text with `*` for the value of the key that ends there: nobody knows what it is.
+pub(super) fn hide_value(text: &str, key_end: usize) -> String {
+    let (before, after) = text.split_at(key_end);
+    let value = after.trim_start_matches(['"', '\'', ' ', '\t']);
+    let Some(value) = value.strip_prefix('=') else {
+        return text.to_owned();
+    };
+    let value = value.trim_start_matches([' ', '\t']);
+    let (hidden, rest) = value.split_at(value_length(value));
+    let stars = hidden
+        .bytes()
+        .map(|byte| if byte == b'\n' { '\n' } else { '*' });
+    let between = &after[..after.len() - value.len()];
+    format!("{before}{between}{}{rest}", stars.collect::<String>())
 }
 
 fn hide_passwords(text: &str) -> String {
@@ -165,6 +192,10 @@ mod tests {
         );
         check("['x://a:b@c', 'y://d:e@f']", "['x://***@c', 'y://***@f']");
         check(
+            "a = \"postgres://crm:it's hunter2@c\"",
+            "a = \"postgres://****************@c\"",
+        );
+        check(
             "url = \"sqlite://a/b.db\"\nmail = \"a@b\"",
             "url = \"sqlite://a/b.db\"\nmail = \"a@b\"",
         );
@@ -195,6 +226,13 @@ mod tests {
         );
         check("password = '''secret", "password = *********");
         check("password = \"geheimnüß\"", "password = *************");
+    }
+
+    #[test]
+    fn the_value_of_a_key_that_nobody_knows_is_hidden() {
+        let text = "pasword = \"hunter2\" # x\ny = 1";
+        assert_eq!(hide_value(text, 7), "pasword = ********* # x\ny = 1");
+        assert_eq!(hide_value("[table]\n", 6), "[table]\n");
     }
 
     #[test]

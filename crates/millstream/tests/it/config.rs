@@ -122,7 +122,7 @@ fn an_unknown_key_is_shown() {
     error: unknown field `retain`, expected one of `shards`, `retention`, `replay_margin`
      --> millstream.toml:6:1
       |
-    6 | retain = "14d"
+    6 | retain = *****
       | ^^^^^^
     "#);
 }

@@ -6,13 +6,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Delivery, Outcome};
 use millstream_core::entry::Entry;
-use millstream_core::error::{Error, ErrorKind};
-use millstream_core::limits::AGAIN_MAX;
+use millstream_core::error::ErrorKind;
+use millstream_core::lease::Checkpoint;
 use millstream_core::store::{Again, Batch, DeadLetter};
 
 use super::{SAID_AGAIN, Settler, Stop};
+use crate::status::{FeedStatus, State};
+
+/// No deadline is over.
+const NEVER: Timestamp = Timestamp::from_millis(i64::MIN);
 
 impl Settler {
     /// Tries events again that conflicted with other rows, and what is blocked behind them, if it is
@@ -24,28 +29,41 @@ impl Settler {
         cancel: &CancellationToken,
     ) -> Result<(), Stop> {
         let begun = Instant::now();
-        let Some(after) = self.retries.is_due(begun) else {
+        let Some((after, limit)) = self.retries.is_due(begun, self.clock.now()) else {
             return Ok(());
         };
         let feed = self.lease.feed.clone();
-        let letters = match self.store.waiting(&feed, after, AGAIN_MAX).await {
+        let letters = match self.store.waiting(&feed, after, limit).await {
             Ok(letters) => letters,
-            Err(error) => return self.put_off(&error),
+            Err(error) => {
+                if self.retries.put_off(Instant::now()) {
+                    warn!(%feed, %error, "parked events cannot be tried again");
+                }
+                return Ok(());
+            }
         };
-        let Some(last) = last_of_all(&letters) else {
+        let Some(last) = last_of_all(&letters, limit) else {
             self.retries.end_round(Instant::now(), begun.elapsed());
+            return Ok(());
+        };
+        if self.retries.is_through(&letters) {
+            self.retries.end_round(Instant::now(), begun.elapsed());
+            return Ok(());
+        }
+        let Some(at) = self.where_it_is().await else {
+            self.retries.put_off(Instant::now());
             return Ok(());
         };
         let now = self.clock.now();
         let (numbers, deliveries) = self.judge_again(letters);
         let batch = Batch {
-            from: self.committed.clone(),
-            to: self.committed.clone(),
+            from: at.clone(),
+            to: at,
             deliveries: deliveries.into(),
             applied_at: now,
             again: Some(Again {
                 numbers: numbers.into(),
-                dead_before: now.before(self.conflict_deadline),
+                dead_before: self.dead_before(now),
             }),
         };
         let applied = match self.store.apply(&self.lease, &batch).await {
@@ -53,14 +71,21 @@ impl Settler {
             Err(error) if error.kind() == ErrorKind::Fenced => {
                 return self.look_again(&batch, &error, cancel).await.map(drop);
             }
-            Err(error) => return self.put_off(&error),
+            Err(error) => {
+                // Its answer may have got lost, and it is somebody else's if not.
+                self.said_otherwise();
+                if self.retries.failed(last, begun.elapsed(), Instant::now()) {
+                    warn!(%feed, %error, "parked events cannot be tried again");
+                }
+                return Ok(());
+            }
         };
         let (dead, settled) = (applied.counts.get(Outcome::Dead), applied.counts.settled());
+        let moved = settled + applied.repeated + dead > 0;
         self.retries
-            .tried(last, settled + applied.repeated + dead > 0);
+            .tried(last, moved, begun.elapsed(), Instant::now());
         if applied.counts.total() + applied.repeated > 0 {
-            self.exceptions = None;
-            self.unsaid = SAID_AGAIN;
+            self.said_otherwise();
         }
         if settled > 0 {
             info!(%feed, settled, "events are settled that conflicted with other rows before");
@@ -76,8 +101,36 @@ impl Settler {
         Ok(())
     }
 
-    /// What is to be done about parked events now. One that is not for this application any more stays,
-    /// and what stands behind it.
+    /// What is parked is not as the last receipt says, or may not be.
+    pub(super) fn said_otherwise(&mut self) {
+        self.exceptions = None;
+        self.unsaid = SAID_AGAIN;
+    }
+
+    /// The checkpoint, which stays. Of those that compete for a shared stream each is somewhere else.
+    async fn where_it_is(&self) -> Option<Checkpoint> {
+        if !self.lease.is_shared_out() {
+            return Some(self.committed.clone());
+        }
+        self.store.checkpoint(&self.lease).await.ok().flatten()
+    }
+
+    /// What was parked before this is dead if it conflicts once more. Only time counts in which every
+    /// feed was running: what an event waits for may be behind something that is away.
+    fn dead_before(&mut self, now: Timestamp) -> Timestamp {
+        let status = self.handle.status();
+        let runs = |feed: &FeedStatus| feed.state == State::Running;
+        if status.paused.is_some() || !status.feeds.values().all(runs) {
+            self.undisturbed = Instant::now();
+        }
+        match self.undisturbed.elapsed() >= self.conflict_deadline {
+            true => now.before(self.conflict_deadline),
+            false => NEVER,
+        }
+    }
+
+    /// What is to be done about parked events now. One that is not for this application any more, or not
+    /// of the key that it was parked under, stays, and so does what stands behind it.
     fn judge_again(&self, letters: Vec<DeadLetter>) -> (Vec<i64>, Vec<Delivery>) {
         let mut left = HashSet::new();
         let mut judged = Vec::with_capacity(letters.len());
@@ -87,26 +140,27 @@ impl Settler {
                 id: letter.entry,
                 fields: letter.raw,
             };
-            match self.judge.judge(&self.lease.feed, entry).delivery {
+            let delivery = self.judge.judge(&self.lease.feed, entry).delivery;
+            match delivery.filter(|delivery| is_of(delivery, &key)) {
                 Some(delivery) if !left.contains(&key) => judged.push((letter.number, delivery)),
                 _ => drop(left.insert(key)),
             }
         }
         judged.into_iter().unzip()
     }
+}
 
-    fn put_off(&mut self, error: &Error) -> Result<(), Stop> {
-        if self.retries.put_off(Instant::now()) {
-            warn!(feed = %self.lease.feed, %error, "parked events cannot be tried again");
-        }
-        Ok(())
-    }
+/// Whether a delivery is of the tenant and key that its letter names.
+fn is_of(delivery: &Delivery, (tenant, key): &(Option<String>, Option<String>)) -> bool {
+    let own = delivery.key();
+    own.map(|own| own.0.as_str()) == tenant.as_deref()
+        && own.map(|own| own.1.as_str()) == key.as_deref()
 }
 
 /// The number behind which the next letters are to be looked for. Where these are not all, there may be
 /// more of each key: the last of them that is the first of its key.
-fn last_of_all(letters: &[DeadLetter]) -> Option<i64> {
-    if letters.len() < AGAIN_MAX {
+fn last_of_all(letters: &[DeadLetter], limit: usize) -> Option<i64> {
+    if letters.len() < limit {
         return letters.last().map(|letter| letter.number);
     }
     let mut keys = HashSet::new();

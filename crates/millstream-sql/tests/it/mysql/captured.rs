@@ -14,6 +14,8 @@ const TYPES: Types<'static> = Types {
         ("exact", "DECIMAL(65, 30)"),
         ("price", "DECIMAL(10, 2)"),
         ("double", "DOUBLE"),
+        ("single", "FLOAT"),
+        ("padded", "INT(5) ZEROFILL"),
         ("yes", "BOOLEAN"),
         ("words", "TEXT"),
         ("latin", "VARCHAR(50) CHARACTER SET latin1"),
@@ -38,6 +40,9 @@ const TYPES: Types<'static> = Types {
             "\"12345678901234567890123456789012345.123456789012345678901234567890\"",
         ),
         ("double", "0.1", "0.1"),
+        ("single", "16777215", "16777215"),
+        ("single", "1234567.75", "1234567.75"),
+        ("padded", "42", "42"),
         ("double", "0.30000000000000004", "0.30000000000000004"),
         ("double", "1.7976931348623157e308", "1.7976931348623157e308"),
         ("double", "-2.5e-10", "-2.5e-10"),
@@ -165,4 +170,28 @@ async fn rows_are_captured_whichever_way_they_change() {
             "person.created|3|c",
         ]
     );
+}
+
+/// A row is named alike in every zone, and bytes are no text.
+#[tokio::test]
+async fn keys_are_the_same_texts_in_every_session() {
+    for (kind, key) in [
+        ("TIMESTAMP", "'2026-01-01 10:00:00'"),
+        ("BINARY(4)", "x'01ff00fe'"),
+    ] {
+        let site = Database::make("").await;
+        site.execute(&format!("CREATE TABLE days (id {kind} PRIMARY KEY, n INT)"))
+            .await
+            .unwrap();
+        let handle = site.connect().await;
+        handle.capture(&source("days")).await.unwrap();
+        site.execute(&format!(
+            "SET time_zone = '+00:00'; INSERT INTO days VALUES ({key}, 1);
+             SET time_zone = '+05:00'; UPDATE days SET n = 2"
+        ))
+        .await
+        .unwrap();
+        let keys = "SELECT count(DISTINCT entity_id), count(*) FROM outbox";
+        assert_eq!(site.rows(keys).await, ["1|2"], "{kind}");
+    }
 }

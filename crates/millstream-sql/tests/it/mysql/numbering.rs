@@ -81,6 +81,28 @@ async fn no_event_is_lost_and_no_key_out_of_order() {
     check(&sent, committed);
 }
 
+/// A row that goes to another stream while the relay waits for it is none of this one's any more.
+#[tokio::test]
+async fn a_row_that_changes_its_stream_is_left_to_that_one() {
+    let site = Database::make("").await;
+    let relay = site.connect().await;
+    let mut held = take(&relay).await;
+    let mut conn = site.open().await;
+    conn.query_drop(insert(&[("a", "a-1", 1), ("b", "b-1", 1), ("c", "c-1", 1)]))
+        .await
+        .unwrap();
+    conn.query_drop("START TRANSACTION; UPDATE outbox SET stream = 'other' WHERE event_id = 'b-1'")
+        .await
+        .unwrap();
+    let (sent, ()) = tokio::join!(number(&relay, &mut held, 50), async {
+        site.one_waits().await;
+        conn.query_drop("COMMIT").await.unwrap();
+    });
+    assert_eq!(sent.len(), 2);
+    let left = "SELECT event_id, stream FROM outbox WHERE seq IS NULL";
+    assert_eq!(site.rows(left).await, ["b-1|other"]);
+}
+
 /// The later version of a key has the lower id, by a statement of several rows that drew both ids and
 /// then waited for the key.
 #[tokio::test]

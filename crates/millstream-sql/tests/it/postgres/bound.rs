@@ -170,3 +170,49 @@ async fn what_is_given_to_the_stream_later_is_found() {
     relay.tops[0].checkpoint = begun.await.unwrap().remove(0);
     assert_eq!(relay.number().await, ["has none", "first"]);
 }
+
+/// One of a full batch goes away before it is locked: what is behind the batch is unsent all the same.
+#[tokio::test]
+async fn a_batch_that_shrinks_says_nothing_of_what_is_behind_it() {
+    let site = Site::make("").await;
+    let mut relay = Relay::start(&site).await;
+    site.execute(&insert("first")).await.unwrap();
+    assert_eq!(relay.number().await, ["first"]);
+    tokio::time::sleep(BETWEEN).await;
+    let many = "INSERT INTO outbox (event_type, tenant_id, entity_id, event_data)
+                SELECT 'user.updated', 'acme', n, '{}' FROM generate_series(1, 150) AS n";
+    site.execute(many).await.unwrap();
+    // It draws a candidate, which is above all of them.
+    assert_eq!(relay.number().await.len(), 50);
+    tokio::time::sleep(BETWEEN).await;
+
+    let application = site.open().await;
+    application
+        .batch_execute("BEGIN; DELETE FROM outbox WHERE entity_id = '70'")
+        .await
+        .unwrap();
+    let (found, _) = tokio::join!(relay.number(), async {
+        site.one_waits().await;
+        application.batch_execute("COMMIT").await.unwrap();
+    });
+    assert_eq!(found.len(), 49);
+    assert_eq!(relay.number().await.len(), 50);
+}
+
+/// A row that only refers to an event locks its key, and nothing that numbering needs.
+#[tokio::test]
+async fn rows_that_refer_to_an_event_hold_nothing_up() {
+    let site = Site::make("").await;
+    let mut relay = Relay::start(&site).await;
+    site.execute(&insert("first")).await.unwrap();
+    site.execute("CREATE TABLE mails (event_id text REFERENCES outbox (event_id))")
+        .await
+        .unwrap();
+    let application = site.open().await;
+    application
+        .batch_execute("BEGIN; INSERT INTO mails SELECT event_id FROM outbox")
+        .await
+        .unwrap();
+    assert_eq!(relay.number().await, ["first"]);
+    application.batch_execute("COMMIT").await.unwrap();
+}

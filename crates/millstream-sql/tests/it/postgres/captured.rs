@@ -1,8 +1,11 @@
 //! What is captured of PostgreSQL's types, and of what only it can do.
 
 use millstream_core::capture::Capture as _;
+use millstream_sql::identifier::Prefix;
+use millstream_sql::postgres::publish;
 use millstream_testkit::suite::Site as _;
 use millstream_testkit::suite::capture::{Types, source};
+use millstream_testkit::suite::store::event;
 
 use super::Site;
 
@@ -197,4 +200,64 @@ async fn a_wide_table_is_captured() {
         site.rows(rows).await,
         ["5|{}", "5|{\"changed\": [\"c150\"]}"]
     );
+}
+
+/// A row is named alike, whatever the formats and the zone of the session are.
+#[tokio::test]
+async fn keys_are_the_same_texts_in_every_session() {
+    for (kind, key) in [
+        ("date", "2026-11-26"),
+        ("timestamptz", "2026-01-01 10:00:00+00"),
+        ("timestamp", "2026-01-01 10:00:00"),
+        ("bytea", "\\x01ff"),
+        ("double precision", "0.30000000000000004"),
+        ("interval", "1 day 02:00:00"),
+    ] {
+        let site = Site::make("").await;
+        site.execute(&format!(
+            "CREATE TABLE days (id {kind} PRIMARY KEY, n integer)"
+        ))
+        .await
+        .unwrap();
+        let handle = site.connect().await;
+        handle.capture(&source("days")).await.unwrap();
+        site.execute(&format!("INSERT INTO days VALUES ('{key}', 1)"))
+            .await
+            .unwrap();
+        let other = site.open().await;
+        other
+            .batch_execute(
+                "SET datestyle = 'SQL, DMY'; SET timezone = 'Asia/Tokyo'; SET bytea_output = 'escape';
+                 SET extra_float_digits = -5; SET intervalstyle = 'iso_8601';
+                 UPDATE days SET n = 2",
+            )
+            .await
+            .unwrap();
+        let keys = "SELECT count(DISTINCT entity_id), count(*) FROM outbox";
+        assert_eq!(site.rows(keys).await, ["1|2"], "{kind}");
+    }
+}
+
+/// What a function of the application says is not repeated, under whatever code it says so.
+#[tokio::test]
+async fn the_words_of_the_applications_functions_are_not_shown() {
+    for code in ["P0001", "unique_violation", "check_violation", "CRM01"] {
+        let site = Site::make("").await;
+        site.execute(&format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+               RAISE EXCEPTION 'the address % is taken', NEW.entity_id USING ERRCODE = '{code}';
+             END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ))
+        .await
+        .unwrap();
+        let mut client = site.open().await;
+        let tx = client.transaction().await.unwrap();
+        let event = event("user.created", "acme", "hunter2", "{}");
+        let error = publish(&tx, &Prefix::default(), None, &event).await;
+        let error = error.unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert!(error.kind().is_of_one_event(), "{code}: {error}");
+    }
 }
