@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use anyhow::Context;
 use serde_json::json;
 
 use millstream::core::capture::Happening;
+use millstream::core::store;
 use millstream::{App, Config, Source};
 
 use crate::cli::{Global, Outbox};
@@ -73,7 +76,30 @@ async fn capture(
         ))?;
     }
     output::remark(global, "rows that are there already are not sent");
+    let tables = database
+        .tables(&[table.into()])
+        .await
+        .with_context(failed)?;
+    if let Some(Some(table)) = tables.first()
+        && !identifies(source, table)
+    {
+        let columns = source.tenant.iter().chain([&source.entity]);
+        let columns: Vec<_> = columns.map(String::as_str).collect();
+        let text = format!(
+            "no unique key says that {} tell rows apart: followers take rows that share them for one",
+            columns.join(" and ")
+        );
+        output::remark(global, text);
+    }
     Ok(Code::Done)
+}
+
+/// Whether tenant and entity name one row at the most.
+fn identifies(source: &Source, table: &store::Table) -> bool {
+    let is_named =
+        |column: &Arc<str>| **column == *source.entity || source.tenant.as_deref() == Some(column);
+    let mut keys = table.unique.iter();
+    keys.any(|key| key.iter().all(is_named))
 }
 
 /// The one application that has a source for the table, and that.

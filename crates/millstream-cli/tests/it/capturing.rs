@@ -32,6 +32,26 @@ fn change(folder: &Folder, sql: &str) -> Result<()> {
 }
 
 #[test]
+fn a_key_that_names_several_rows_is_told() -> Result<()> {
+    let folder = ready()?;
+    let told = folder.run(&["outbox", "capture", "users"]);
+    ensure!(!told.err.contains("tell rows apart"), "{}", told.err);
+    change(
+        &folder,
+        "DROP TABLE users; CREATE TABLE users (id INTEGER, tenant_id TEXT, mail TEXT, full_name TEXT)",
+    )?;
+    let told = folder.run(&["outbox", "capture", "users"]);
+    ensure!(told.code == 0, "{}", told.err);
+    ensure!(
+        told.err
+            .contains("no unique key says that tenant_id and id tell rows apart"),
+        "{}",
+        told.err
+    );
+    Ok(())
+}
+
+#[test]
 fn a_captured_table_is_followed() -> Result<()> {
     let folder = ready()?;
     let sql = folder

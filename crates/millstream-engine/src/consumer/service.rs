@@ -28,7 +28,7 @@ use crate::consumer::reporter::Reporter;
 use crate::consumer::retries::Retries;
 use crate::consumer::settler::{Settler, backoff};
 use crate::consumer::{Options, owned, shared};
-use crate::membership::Member;
+use crate::membership::{Member, finish};
 use crate::pace::Pace;
 use crate::status::{FeedStatus, Handle};
 
@@ -383,7 +383,7 @@ impl Running {
     /// Stops everything: transactions at hand are finished, then the leases given back.
     async fn leave(mut self) {
         self.stop.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        finish(&self.consumer.options.application, &mut self.tasks).await;
         let leases: Vec<Lease> = self.held.into_values().map(|held| held.lease).collect();
         let application = &self.consumer.options.application;
         self.member.leave(application, &leases).await;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -37,6 +38,20 @@ const INTERVAL_MAX: Duration = Duration::from_secs(2);
 
 /// How long a stopping service waits for its database to take the leases back.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
+
+/// How long a stopping service waits for what it has at hand. A server that does not answer may take
+/// longer: what is open there is rolled back then, and nothing of it was told to anybody.
+const STOP_MAX: Duration = Duration::from_secs(20);
+
+/// Waits for the tasks of a service that was told to stop.
+pub(crate) async fn finish<T: 'static>(application: &AppName, tasks: &mut JoinSet<T>) {
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
+        let seconds = STOP_MAX.as_secs();
+        warn!(%application, "a server does not answer: stopping after {seconds} s without it");
+        tasks.abort_all();
+    }
+}
 
 impl Member {
     pub(crate) fn new(

@@ -10,7 +10,7 @@ mod member;
 
 pub use decide::{Decision, Unit, decide};
 pub use liveness::Liveness;
-pub(crate) use member::Member;
+pub(crate) use member::{Member, finish};
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use millstream_core::outbox::Outbox;
 use millstream_core::retry::RetryPolicy;
 
 use crate::backoff::{Backoff, pause};
-use crate::membership::{Member, Unit};
+use crate::membership::{Member, Unit, finish};
 use crate::relay::followers::Followers;
 use crate::relay::stream::{Pace, StreamRelay};
 use crate::relay::{Options, StreamOptions};
@@ -328,7 +328,7 @@ impl Running {
 
     async fn leave(mut self) {
         self.stop.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        finish(&self.relay.options.application, &mut self.tasks).await;
         let leases: Vec<Lease> = self
             .held
             .into_values()

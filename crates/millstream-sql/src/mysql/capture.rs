@@ -42,6 +42,7 @@ impl Capture for Database {
     async fn capture(&self, source: &Source) -> Result<(), Error> {
         let prefix = &self.options.prefix;
         let mut session = self.session().await?;
+        session.be_patient();
         let columns = prepare(&mut session, prefix, source).await?;
         let plan = Plan::of(source, &columns)?;
         // Each statement commits. The note comes last: until then it is to be done again.
@@ -59,6 +60,7 @@ impl Capture for Database {
     async fn uncapture(&self, table: &str) -> Result<bool, Error> {
         let doing = "release a table";
         let mut session = self.session().await?;
+        session.be_patient();
         let start = capture::trigger(&self.options.prefix, table);
         for end in TRIGGERS {
             let name = format!("{start}{end}");

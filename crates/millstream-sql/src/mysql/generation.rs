@@ -36,6 +36,7 @@ pub(super) async fn begin(
     };
 
     let mut session = db.begin(doing).await?;
+    session.be_patient();
     // Before its rows: a trigger keeps the numbers of a shard's generation.
     for top in tops {
         let prefix = &db.options.prefix;

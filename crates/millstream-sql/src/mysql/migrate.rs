@@ -32,6 +32,7 @@ const DOING: &str = "migrate";
 /// tables are newer than this library, or a right is missing.
 pub async fn migrate(options: &Options, stream: Option<&StreamName>) -> Result<Migration, Error> {
     let mut session = Session::open(options).await?;
+    session.be_patient();
     lock(&mut session, &options.prefix).await?;
     let from = version(&mut session, &options.prefix).await?;
     check_owner(&mut session, &options.prefix, &options.application).await?;

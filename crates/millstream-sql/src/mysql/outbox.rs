@@ -126,6 +126,7 @@ impl Outbox for Database {
     async fn adopt(&self, stream: &StreamName) -> Result<(), Error> {
         let doing = "name the stream of events without one";
         let mut session = self.begin(doing).await?;
+        session.be_patient();
         // Writers that repeat their reads hold this line as long as their transactions last.
         let known = meta(&mut session, &self.options.prefix, "stream").await?;
         if known.as_deref() != Some(stream.as_str()) {

@@ -15,6 +15,13 @@ use crate::mysql::options::Options;
 /// Opening a connection may take this long.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
+/// How long a call waits for one of our connections to be free.
+const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How long a statement may take, far above what a batch needs, and how long one that goes over all rows.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
+
 /// Before a connection is used that was idle for longer, it is asked whether it still works.
 const TRUST: Duration = Duration::from_secs(2);
 
@@ -68,13 +75,22 @@ impl Pool {
 
     /// A connection that works, an idle one or a new one, as soon as there is one to spare.
     pub(super) async fn session(self: &Arc<Self>) -> Result<Session, Error> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = tokio::time::timeout(
+            CONNECTION_WAIT_MAX,
+            Arc::clone(&self.permits).acquire_owned(),
+        );
+        let permit = permit.await.map_err(|_| {
+            let server = &self.options.server;
+            let text = format!("all connections to {server} are in use");
+            Error::new(ErrorKind::Unavailable, text)
+        })?;
         let permit = permit.expect("the semaphore is never closed");
         while let Some(mut idle) = self.take() {
-            if idle.since.elapsed() < TRUST || idle.conn.ping().await.is_ok() {
+            if idle.since.elapsed() < TRUST || answer(CONNECT_MAX, idle.conn.ping()).await.is_ok() {
                 return Ok(Session {
                     conn: idle.conn,
                     flavour: idle.flavour,
+                    answer_max: ANSWER_MAX,
                     home: Some((Arc::clone(self), permit)),
                 });
             }
@@ -98,6 +114,8 @@ impl Pool {
 pub(super) struct Session {
     conn: Conn,
     flavour: Flavour,
+    /// How long one statement may take.
+    answer_max: Duration,
     home: Option<(Arc<Pool>, OwnedSemaphorePermit)>,
 }
 
@@ -112,6 +130,7 @@ impl Session {
         let mut session = Self {
             conn,
             flavour: Flavour::MariaDb,
+            answer_max: ANSWER_MAX,
             home: None,
         };
         session.set_up(options).await?;
@@ -187,6 +206,11 @@ impl Session {
         }
     }
 
+    /// What follows goes over all that there is, and may take long.
+    pub(super) fn be_patient(&mut self) {
+        self.answer_max = PATIENCE;
+    }
+
     /// Begins a transaction.
     pub(super) async fn begin(&mut self, doing: &str) -> Result<(), Error> {
         self.plain(doing, "START TRANSACTION").await
@@ -201,7 +225,7 @@ impl Session {
 
     /// Runs a statement without parameters, outside of the protocol of prepared ones.
     pub(super) async fn plain(&mut self, doing: &str, sql: &str) -> Result<(), Error> {
-        let done = self.conn.query_drop(sql).await;
+        let done = answer(self.answer_max, self.conn.query_drop(sql)).await;
         done.map_err(|error| from_mysql(error, doing))
     }
 
@@ -223,7 +247,7 @@ impl Session {
         sql: &str,
         values: Vec<Value>,
     ) -> Result<u64, mysql_async::Error> {
-        self.conn.exec_drop(sql, values).await?;
+        answer(self.answer_max, self.conn.exec_drop(sql, values)).await?;
         Ok(self.conn.affected_rows())
     }
 
@@ -249,7 +273,7 @@ impl Session {
                 continue;
             }
             even_out(&mut chunk);
-            let done = self.conn.exec_batch(sql, chunk).await;
+            let done = answer(self.answer_max, self.conn.exec_batch(sql, chunk)).await;
             done.map_err(|error| from_mysql(error, doing))?;
             found += self.conn.affected_rows();
         }
@@ -292,7 +316,7 @@ impl Session {
         sql: &str,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, Error> {
-        let rows = self.conn.exec(sql, values).await;
+        let rows = answer(self.answer_max, self.conn.exec(sql, values)).await;
         rows.map_err(|error| from_mysql(error, doing))
     }
 
@@ -303,9 +327,22 @@ impl Session {
         sql: &str,
         values: Vec<Value>,
     ) -> Result<Option<Row>, Error> {
-        let row = self.conn.exec_first(sql, values).await;
+        let row = answer(self.answer_max, self.conn.exec_first(sql, values)).await;
         row.map_err(|error| from_mysql(error, doing))
     }
+}
+
+/// Waits for the server. One that accepts connections and then says nothing would be waited for without
+/// end: the session is of no use after that, and is closed when it is dropped.
+async fn answer<T>(
+    max: Duration,
+    answer: impl Future<Output = Result<T, mysql_async::Error>>,
+) -> Result<T, mysql_async::Error> {
+    let answer = tokio::time::timeout(max, answer).await;
+    answer.unwrap_or_else(|_| {
+        let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer");
+        Err(mysql_async::Error::Io(mysql_async::IoError::Io(error)))
+    })
 }
 
 /// Values for a statement.

@@ -365,17 +365,12 @@ fn name(column: &Column, row: &str) -> String {
 fn value(column: &Column, row: &str) -> String {
     let x = format!("{row}.{}", Quoted(&column.name));
     match column.declared.as_str() {
-        "timestamp with time zone" => format!(
-            "CASE WHEN isfinite({x}) THEN \
-             to_char({x} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') ELSE {x}::text END"
-        ),
-        "timestamp without time zone" => format!(
-            "CASE WHEN isfinite({x}) THEN to_char({x}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US') \
-             ELSE {x}::text END"
-        ),
-        "date" => {
-            format!("CASE WHEN isfinite({x}) THEN to_char({x}, 'YYYY-MM-DD') ELSE {x}::text END")
+        "timestamp with time zone" => {
+            let utc = format!("({x} AT TIME ZONE 'UTC')");
+            moment(&x, &utc, "YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"")
         }
+        "timestamp without time zone" => moment(&x, &x, "YYYY-MM-DD\"T\"HH24:MI:SS.US"),
+        "date" => moment(&x, &x, "YYYY-MM-DD"),
         "bytea" => format!("E'\\\\x' || encode({x}, 'hex')"),
         "smallint" | "integer" | "bigint" | "boolean" | "real" | "double precision" | "json"
         | "jsonb" => x,
@@ -383,6 +378,14 @@ fn value(column: &Column, row: &str) -> String {
         // Numbers of any size, texts, and whatever else there is.
         _ => format!("{x}::text"),
     }
+}
+
+/// A point in time as a text. Infinity has no parts, and years before the first need their era.
+fn moment(x: &str, shown: &str, form: &str) -> String {
+    format!(
+        "CASE WHEN NOT isfinite({x}) THEN {x}::text WHEN {shown} < '0001-01-01' \
+         THEN to_char({shown}, '{form} BC') ELSE to_char({shown}, '{form}') END"
+    )
 }
 
 /// A text as a statement writes it, whatever the session makes of backslashes.

@@ -125,7 +125,18 @@ fn hide_passwords(text: &str) -> String {
         let blank = |c: char| matches!(c, ' ' | '\t' | '"' | '\'');
         let value = after.trim_start_matches(blank).strip_prefix('=');
         let Some(value) = value.map(|value| value.trim_start_matches([' ', '\t'])) else {
-            rest = after;
+            // Without the sign between them it is no TOML, and will be shown.
+            let line = shown.rsplit(['\n', '\r']).next().unwrap_or_default();
+            let end = after.find(['\n', '\r']).unwrap_or(after.len());
+            let is_key = line
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_- \t\"'".contains(c));
+            if is_key && after[..end].trim_start().starts_with(['"', '\'']) {
+                shown.push_str(&"*".repeat(end));
+                rest = &after[end..];
+            } else {
+                rest = after;
+            }
             continue;
         };
         shown.push_str(&after[..after.len() - value.len()]);
@@ -225,6 +236,7 @@ mod tests {
             "password = *****\n******** x",
         );
         check("password = '''secret", "password = *********");
+        check("password \"secret\" # x\ny", "password*************\ny");
         check("password = \"geheimnüß\"", "password = *************");
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use millstream_core::clock::Timestamp;
 use millstream_core::delivery::{Delivery, Outcome};
@@ -36,9 +36,8 @@ impl Settler {
         let letters = match self.store.waiting(&feed, after, limit).await {
             Ok(letters) => letters,
             Err(error) => {
-                if self.retries.put_off(Instant::now()) {
-                    warn!(%feed, %error, "parked events cannot be tried again");
-                }
+                debug!(%feed, %error, "parked events cannot be looked at");
+                self.retries.put_off(Instant::now());
                 return Ok(());
             }
         };

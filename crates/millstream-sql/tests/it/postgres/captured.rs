@@ -70,6 +70,12 @@ const TYPES: Types<'static> = Types {
             "\"2021-10-31T02:30:00.000000\"",
         ),
         ("day", "'2020-02-29'", "\"2020-02-29\""),
+        ("day", "'0044-03-15 BC'", "\"0044-03-15 BC\""),
+        (
+            "moment",
+            "'0044-03-15 10:00:00+00 BC'",
+            "\"0044-03-15T10:00:00.000000Z BC\"",
+        ),
         ("hour", "'23:59:59.5'", "\"23:59:59.5\""),
         (
             "key",
@@ -260,4 +266,47 @@ async fn the_words_of_the_applications_functions_are_not_shown() {
         assert!(!error.to_string().contains("hunter2"), "{error}");
         assert!(error.kind().is_of_one_event(), "{code}: {error}");
     }
+}
+
+/// The rights that the manual names are enough, and each of them is needed.
+#[tokio::test]
+async fn an_application_needs_few_rights() {
+    let site = Site::make("").await;
+    site.execute("CREATE TABLE users (id integer PRIMARY KEY)")
+        .await
+        .unwrap();
+    let handle = site.connect().await;
+    handle.capture(&source("users")).await.unwrap();
+    let role = site
+        .rows("SELECT 'app_' || current_database()")
+        .await
+        .remove(0);
+    let grants = [
+        "SELECT, INSERT ON outbox",
+        "SELECT, INSERT, UPDATE ON millstream_keys",
+        "SELECT ON millstream_meta",
+        "USAGE ON SEQUENCE outbox_id_seq",
+    ];
+    site.execute(&format!(
+        "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; GRANT INSERT ON users TO {role}"
+    ))
+    .await
+    .unwrap();
+    let insert = format!("SET ROLE {role}; INSERT INTO users VALUES (7)");
+    for grant in grants {
+        let client = site.open().await;
+        let refused = client.batch_execute(&insert).await.unwrap_err();
+        assert_eq!(refused.code().unwrap().code(), "42501", "before {grant}");
+        site.execute(&format!("GRANT {grant} TO {role}"))
+            .await
+            .unwrap();
+    }
+    site.open().await.batch_execute(&insert).await.unwrap();
+    assert_eq!(
+        site.rows("SELECT event_type FROM outbox").await,
+        ["person.created"]
+    );
+    site.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await
+        .unwrap();
 }
