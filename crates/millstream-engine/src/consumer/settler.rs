@@ -366,7 +366,11 @@ impl Settler {
         if at != told || due || self.announced.borrow().settled < at {
             match self.send_receipt(&reporter).await {
                 Ok(()) => self.unsaid = self.unsaid.saturating_sub(1),
-                Err(error) => debug!(%feed, %error, "receipt not sent"),
+                Err(error) => {
+                    debug!(%feed, %error, "receipt not sent");
+                    // It is due again as any other, and not at once.
+                    self.unsaid = self.unsaid.min(SAID_AGAIN - 1);
+                }
             }
         }
         // Whatever got lost of it is said again before long.

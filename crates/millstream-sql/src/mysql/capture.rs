@@ -21,7 +21,7 @@ use crate::mysql::tables::json_columns;
 const DOING: &str = "capture a table";
 
 /// What the triggers of a table end in.
-const TRIGGERS: [&str; 3] = ["_i", "_u", "_d"];
+const TRIGGERS: [&str; 3] = ["_u", "_d", "_i"];
 
 /// The type of a column whose text is JSON.
 const JSON: &str = "json";
@@ -45,14 +45,21 @@ impl Capture for Database {
         session.be_patient();
         let columns = prepare(&mut session, prefix, source).await?;
         let plan = Plan::of(source, &columns)?;
-        // Each statement commits. The note comes last: until then it is to be done again.
-        for statement in statements(prefix, session.flavour(), &plan)? {
+        let statements = statements(prefix, session.flavour(), &plan)?;
+        // Each statement commits. Until the last one the note says that it is to be done again.
+        let note = prefix.sql(
+            "INSERT INTO ~millstream_meta (name, value) VALUES (?, ?)
+             ON DUPLICATE KEY UPDATE value = VALUES(value)",
+        );
+        let name = format!("{NOTES}{}", source.table);
+        session
+            .run(DOING, &note, values![name.as_str(), ""])
+            .await?;
+        for statement in statements {
             session.plain(DOING, &statement).await?;
         }
-        let note = "INSERT INTO ~millstream_meta (name, value) VALUES (?, ?)
-                    ON DUPLICATE KEY UPDATE value = VALUES(value)";
-        let line = values![format!("{NOTES}{}", source.table), plan.note(&columns)];
-        session.run(DOING, &prefix.sql(note), line).await?;
+        let line = values![name, plan.note(&columns)];
+        session.run(DOING, &note, line).await?;
         session.give_back();
         Ok(())
     }
@@ -90,11 +97,11 @@ impl Capture for Database {
                 continue;
             };
             let start = capture::trigger(&self.options.prefix, table);
-            let [i, u, d] = TRIGGERS.map(|end| format!("{start}{end}"));
+            let [u, d, i] = TRIGGERS.map(|end| format!("{start}{end}"));
             let there = "SELECT count(*) FROM information_schema.triggers
                          WHERE trigger_schema = database() AND event_object_table = ?
                            AND trigger_name IN (?, ?, ?)";
-            let there = session.first(doing, there, values![table, i, u, d]).await?;
+            let there = session.first(doing, there, values![table, u, d, i]).await?;
             let there = there.map_or(0, |row| integer(&row, 0));
             let columns = columns(&mut session, table).await?;
             let all = usize::try_from(there).is_ok_and(|there| there == TRIGGERS.len());
@@ -203,7 +210,6 @@ fn statements(prefix: &Prefix, flavour: Flavour, plan: &Plan<'_>) -> Result<Vec<
     let unchanged = equal(&image(plan, "OLD"), &image(plan, "NEW"));
 
     let bodies = [
-        ("INSERT", format!("{refusals}{created}")),
         (
             "UPDATE",
             format!(
@@ -212,6 +218,8 @@ fn statements(prefix: &Prefix, flavour: Flavour, plan: &Plan<'_>) -> Result<Vec<
             ),
         ),
         ("DELETE", deleted),
+        // Last: a row that is created is sent only where its changes are.
+        ("INSERT", format!("{refusals}{created}")),
     ];
     let mut all = Vec::new();
     if flavour == Flavour::MySql {
