@@ -37,8 +37,8 @@ pub(super) struct Retries {
     took: Duration,
     /// Rounds in a row without success.
     failures: u32,
-    /// Whether the last one was given up, or has left something out.
-    given_up: bool,
+    /// Whether something was left out since the last one that found nothing.
+    left_out: bool,
 }
 
 impl Retries {
@@ -53,7 +53,7 @@ impl Retries {
             moved: false,
             took: Duration::ZERO,
             failures: 0,
-            given_up: false,
+            left_out: false,
         }
     }
 
@@ -105,7 +105,7 @@ impl Retries {
         if self.limit == 1 {
             self.limit = AGAIN_MAX;
             self.tried(last, false, took, now);
-            return !std::mem::replace(&mut self.given_up, true);
+            return !std::mem::replace(&mut self.left_out, true);
         }
         self.limit = 1;
         self.due = now + took * LIVE_SHARE;
@@ -116,7 +116,7 @@ impl Retries {
     pub(super) fn end_round(&mut self, now: Instant, took: Duration) {
         let wait = if !self.found {
             self.failures = 0;
-            self.given_up = false;
+            self.left_out = false;
             LOOK_INTERVAL
         } else {
             self.failures = match self.moved {
@@ -129,12 +129,11 @@ impl Retries {
         self.begin();
     }
 
-    /// The database would not have it: the round is given up. Whether that is news.
-    pub(super) fn put_off(&mut self, now: Instant) -> bool {
+    /// The database would not have it: the round is given up.
+    pub(super) fn put_off(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         self.due = now + RetryPolicy::CONFLICT.wait(self.failures, 1.0);
         self.begin();
-        !std::mem::replace(&mut self.given_up, true)
     }
 
     fn begin(&mut self) {
@@ -205,13 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_is_given_up_is_news_once() {
+    fn what_is_left_out_is_news_once() {
         let now = Instant::now();
         let mut retries = Retries::new(now);
-        assert!(retries.put_off(now));
-        assert!(!retries.put_off(now));
-        retries.end_round(now, Duration::ZERO);
-        assert!(retries.put_off(now));
+        let mut leave_out = |ends: bool| {
+            if ends {
+                retries.put_off(now);
+                retries.end_round(now, Duration::ZERO);
+            }
+            assert!(!retries.failed(9, Duration::ZERO, now), "taken apart first");
+            retries.failed(9, Duration::ZERO, now)
+        };
+        assert!(leave_out(false));
+        assert!(!leave_out(false));
+        assert!(leave_out(true));
     }
 
     #[test]

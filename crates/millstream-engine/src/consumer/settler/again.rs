@@ -41,14 +41,11 @@ impl Settler {
                 return Ok(());
             }
         };
-        let Some(last) = last_of_all(&letters, limit) else {
+        let last = last_of_all(&letters, limit);
+        let Some(last) = last.filter(|_| !self.retries.is_through(&letters)) else {
             self.retries.end_round(Instant::now(), begun.elapsed());
             return Ok(());
         };
-        if self.retries.is_through(&letters) {
-            self.retries.end_round(Instant::now(), begun.elapsed());
-            return Ok(());
-        }
         let Some(at) = self.where_it_is().await else {
             self.retries.put_off(Instant::now());
             return Ok(());
