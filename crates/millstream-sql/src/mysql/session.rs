@@ -12,14 +12,10 @@ use millstream_core::error::{Error, ErrorKind};
 use crate::mysql::error::from_mysql;
 use crate::mysql::options::Options;
 
-/// Opening a connection may take this long.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
-
 /// How long a call waits for one of our connections to be free.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// How long a statement may take, far above what a batch needs, and how long one that goes over all rows.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long a statement may take that goes over all rows.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// Before a connection is used that was idle for longer, it is asked whether it still works.
@@ -86,11 +82,12 @@ impl Pool {
         })?;
         let permit = permit.expect("the semaphore is never closed");
         while let Some(mut idle) = self.take() {
-            if idle.since.elapsed() < TRUST || answer(CONNECT_MAX, idle.conn.ping()).await.is_ok() {
+            let asked = self.options.connect_max();
+            if idle.since.elapsed() < TRUST || answer(asked, idle.conn.ping()).await.is_ok() {
                 return Ok(Session {
                     conn: idle.conn,
                     flavour: idle.flavour,
-                    answer_max: ANSWER_MAX,
+                    answer_max: self.options.statement_max,
                     home: Some((Arc::clone(self), permit)),
                 });
             }
@@ -123,14 +120,15 @@ impl Session {
     /// Opens a connection that belongs to no pool.
     pub(super) async fn open(options: &Options) -> Result<Self, Error> {
         let doing = || format!("connect to {}", options.server);
-        let opened = tokio::time::timeout(CONNECT_MAX, Conn::new(options.server.opts())).await;
+        let opened =
+            tokio::time::timeout(options.connect_max(), Conn::new(options.server.opts())).await;
         let conn = opened
             .map_err(|_| Error::new(ErrorKind::Unavailable, format!("{}: no answer", doing())))?
             .map_err(|error| from_mysql(error, doing()))?;
         let mut session = Self {
             conn,
             flavour: Flavour::MariaDb,
-            answer_max: ANSWER_MAX,
+            answer_max: options.statement_max,
             home: None,
         };
         session.set_up(options).await?;

@@ -3,18 +3,18 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction,
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+    Transaction,
 };
-use tokio_postgres::NoTls;
 
 use millstream_core::error::Error;
 
 use crate::postgres::bound::Bounds;
+use crate::postgres::connect::Connector;
 use crate::postgres::error::{from_pool, from_postgres};
 use crate::postgres::notify::Ears;
-use crate::postgres::options::{Options, session};
+use crate::postgres::options::Options;
 use crate::postgres::tables::Types;
-use crate::postgres::tls;
 
 /// How long a call waits for one of our connections to be free.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -95,17 +95,18 @@ fn pool(options: &Options) -> Result<Pool, Error> {
         // A connection that is gone is noticed by itself, mostly; otherwise by its first statement.
         recycling_method: RecyclingMethod::Fast,
     };
-    let server = session(options.server.config.clone());
-    let manager = if options.server.is_encrypted() {
-        let connector = tls::connector(options.server.authorities.as_deref())?;
-        Manager::from_config(server, connector, config)
-    } else {
-        Manager::from_config(server, NoTls, config)
-    };
+    let connector = Connector::new(options)?;
+    let manager = Manager::from_connect(options.session(), connector, config);
+    // One that nobody used for long has ended, which is nothing to warn of.
+    let is_open = Hook::sync_fn(|client: &mut ClientWrapper, _| match client.is_closed() {
+        true => Err(HookError::message("it has ended")),
+        false => Ok(()),
+    });
     Ok(Pool::builder(manager)
+        .pre_recycle(is_open)
         .max_size(options.connections_max.max(1))
         .wait_timeout(Some(CONNECTION_WAIT_MAX))
-        .create_timeout(Some(CONNECTION_WAIT_MAX))
+        .create_timeout(Some(options.connect_max()))
         .runtime(Runtime::Tokio1)
         .build()
         .expect("a runtime is named"))

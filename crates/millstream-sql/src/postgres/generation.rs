@@ -4,6 +4,7 @@ use millstream_core::entry::EntryId;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Lease};
 
+use crate::postgres::connect;
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::leases::{compare_and_set, number};
 use crate::tops::{owned, stream_of};
@@ -33,9 +34,9 @@ pub(super) async fn begin(
         event_id: None,
     };
 
-    let mut connection = db.connection(DOING).await?;
-    let tx = connection.transaction().await.map_err(failed)?;
     // Once in a database's life, and over all that nobody has settled yet.
+    let mut connection = connect::patient(&db.options, DOING).await?;
+    let tx = connection.transaction().await.map_err(failed)?;
     tx.batch_execute("SET LOCAL statement_timeout = 0")
         .await
         .map_err(failed)?;

@@ -6,6 +6,7 @@
 mod apply;
 mod bound;
 mod capture;
+mod connect;
 mod database;
 mod dead_letters;
 mod dedupe;

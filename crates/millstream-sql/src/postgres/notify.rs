@@ -19,7 +19,6 @@ use millstream_core::name::StreamName;
 use crate::identifier::{Prefix, Quoted};
 use crate::postgres::bound::anything_waits;
 use crate::postgres::database::{Database, while_doing};
-use crate::postgres::options::session;
 use crate::postgres::tls;
 use crate::wait;
 
@@ -132,7 +131,7 @@ impl Ears {
 /// A connection of its own, since a pool's are given to others. None where there is no trigger.
 async fn listen(db: &Database) -> Result<Option<Listener>, Error> {
     let server = &db.options.server;
-    let config = session(server.config.clone());
+    let config = db.options.session();
     let failed = while_doing(DOING);
     if server.is_encrypted() {
         let connector = tls::connector(server.authorities.as_deref())?;

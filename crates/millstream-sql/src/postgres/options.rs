@@ -12,6 +12,9 @@ use crate::postgres::server::Server;
 /// server that cannot be reached is given up before.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
+/// How long a connection may take to be made.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
 /// How long a statement may run, and how long it may wait for a lock, before its transaction is given
 /// up and tried again.
 const STATEMENT_MAX: Duration = Duration::from_secs(60);
@@ -33,6 +36,10 @@ pub struct Options {
     pub handlers: Handlers,
     /// At most this many connections at a time; who needs another one waits. 8 by default.
     pub connections_max: usize,
+    /// How long a statement may run before its transaction is given up and tried again. A connection on
+    /// which nothing moves for a quarter longer is given up as well: the server stands still, or cannot
+    /// be heard. 60 seconds by default.
+    pub statement_max: Duration,
     /// Whether whoever writes to the outbox tells the relay, which then need not look for it. False by
     /// default: each writer pays for it. [`migrate`](crate::postgres::migrate) makes or removes the trigger.
     pub notify: bool,
@@ -47,21 +54,31 @@ impl Options {
             prefix: Prefix::default(),
             handlers: Handlers::default(),
             connections_max: CONNECTIONS_MAX,
+            statement_max: STATEMENT_MAX,
             notify: false,
         }
     }
+
+    /// How long a connection may take to be made, and to be ready.
+    pub(super) fn connect_max(&self) -> Duration {
+        CONNECT_MAX.min(self.statement_max)
+    }
+
+    /// What our sessions are like, whatever the server, the database or the role has set. The user's own
+    /// settings come last, and win.
+    pub(super) fn session(&self) -> Config {
+        session(self.server.config.clone(), self.statement_max)
+    }
 }
 
-/// What our sessions are like, whatever the server, the database or the role has set. The user's own
-/// settings come last, and win.
-pub(super) fn session(mut server: Config) -> Config {
+fn session(mut server: Config, statement_max: Duration) -> Config {
     let millis = |time: Duration| time.as_millis().to_string();
     let settings = [
         ("synchronous_commit", "on".into()),
         ("default_transaction_isolation", "read\\ committed".into()),
         ("default_transaction_read_only", "off".into()),
         ("idle_in_transaction_session_timeout", millis(SILENCE_MAX)),
-        ("statement_timeout", millis(STATEMENT_MAX)),
+        ("statement_timeout", millis(statement_max)),
         ("lock_timeout", millis(LOCK_MAX)),
         // Texts become values of the application's types, and must mean the same everywhere.
         ("timezone", "UTC".into()),

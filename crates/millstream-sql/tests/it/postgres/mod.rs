@@ -15,6 +15,7 @@ mod outage;
 mod outcome;
 mod publishing;
 mod sessions;
+mod silence;
 mod site;
 mod standing;
 mod values;
