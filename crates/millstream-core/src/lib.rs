@@ -9,7 +9,7 @@
 //! | what happened | [`event`], [`name`] |
 //! | how it travels | [`wire`], [`entry`], [`blob`], the traits [`Log`](log::Log) and [`Queue`](queue::Queue) |
 //! | how it becomes rows | [`mapping`], [`change`], [`fold`] |
-//! | where it lands | [`delivery`], the trait [`Store`](store::Store) |
+//! | where it lands | [`delivery`], [`contents`], the trait [`Store`](store::Store) |
 //! | where it comes from | the trait [`Outbox`](outbox::Outbox) |
 //! | how rows of others become events | the trait [`Capture`](capture::Capture) |
 //! | who works on what | [`lease`] |
@@ -21,6 +21,7 @@ pub mod blob;
 pub mod capture;
 pub mod change;
 pub mod clock;
+pub mod contents;
 pub mod delivery;
 pub mod descriptor;
 pub mod entry;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use millstream_core::clock::Timestamp;
+use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery, Outcome, Reason};
 use millstream_core::entry::Shard;
 use millstream_core::error::{Error, ErrorKind};
@@ -54,6 +55,67 @@ impl<'a> Dedupe<'a> {
     pub(crate) fn counts_parked(self) -> bool {
         matches!(self, Self::Generation(_))
     }
+
+    /// What each delivery says, where an id can be used twice: at the source it cannot.
+    pub(crate) fn contents(self, deliveries: &[Delivery]) -> Vec<Option<ContentHash>> {
+        let of = |delivery: &Delivery| match (self, &delivery.content) {
+            (
+                Self::Shared,
+                Content::Event {
+                    event,
+                    partition_key,
+                    ..
+                },
+            ) => Some(ContentHash::of(event, partition_key)),
+            _ => None,
+        };
+        deliveries.iter().map(of).collect()
+    }
+
+    /// How a delivery has ended before anything is done about it, if it has.
+    ///
+    /// `seen` is what of its batch came before it.
+    pub(crate) fn ended<'b>(self, item: &Item<'b>, seen: [&Seen<'b>; 2]) -> Option<Ending>
+    where
+        'a: 'b,
+    {
+        match item.found {
+            Found::Repeated => return Some(Ending::Repeated),
+            Found::Taken(_, by) => return Some(Ending::taken(by, item.contents)),
+            Found::New(_) => {}
+        }
+        let identity = self.identity(item.delivery)?;
+        let by = seen.iter().find_map(|seen| seen.get(&identity)).copied()?;
+        Some(match is_other(by, item.contents) {
+            true => Ending::taken(by, item.contents),
+            false => Ending::Repeated,
+        })
+    }
+}
+
+/// Events of a batch that are no news if they come again, with what they say.
+pub(crate) type Seen<'a> = HashMap<Identity<'a>, Option<ContentHash>>;
+
+/// Whether two events under one id say different things. Of one that came before contents were kept
+/// nobody knows.
+pub(crate) fn is_other(one: Option<ContentHash>, other: Option<ContentHash>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one != other)
+}
+
+/// What is known of a delivery whose event was processed before: it is that event, or another one has
+/// taken its id.
+pub(crate) fn processed_before(
+    processed: &[Option<ContentHash>],
+    twin: Twin,
+    contents: Option<ContentHash>,
+) -> Found {
+    let mut others = processed.iter().filter(|by| is_other(**by, contents));
+    match others.clone().count() < processed.len() {
+        true => Found::Repeated,
+        false => others
+            .next()
+            .map_or(Found::New(twin), |by| Found::Taken(twin, *by)),
+    }
 }
 
 /// What a look into the inbox says about a delivery.
@@ -63,12 +125,14 @@ pub(crate) enum Found {
     Repeated,
     /// It was not here.
     New(Twin),
+    /// Its id is that of another event, which says this and was processed.
+    Taken(Twin, Option<ContentHash>),
 }
 
 impl Found {
     pub(crate) fn twin(self) -> Twin {
         match self {
-            Self::New(twin) => twin,
+            Self::New(twin) | Self::Taken(twin, _) => twin,
             Self::Repeated => Twin::FIRST,
         }
     }
@@ -91,11 +155,27 @@ pub(crate) fn is_of_later_generation(delivery: &Delivery) -> bool {
     delivery.entry.high > 1
 }
 
-/// A delivery, and whether it was settled before.
+/// A delivery, what it says, and what was here of it before.
 #[derive(Clone, Copy)]
 pub(crate) struct Item<'a> {
     pub(crate) delivery: &'a Delivery,
-    pub(crate) repeated: bool,
+    pub(crate) contents: Option<ContentHash>,
+    pub(crate) found: Found,
+}
+
+/// The deliveries of a batch with what is known of each.
+pub(crate) fn items<'a>(
+    deliveries: &'a [Delivery],
+    contents: &[Option<ContentHash>],
+    found: &[Found],
+) -> Vec<Item<'a>> {
+    let known = contents.iter().zip(found);
+    let item = |(delivery, (contents, found)): (&'a Delivery, (&_, &_))| Item {
+        delivery,
+        contents: *contents,
+        found: *found,
+    };
+    deliveries.iter().zip(known).map(item).collect()
 }
 
 /// Source, tenant and key: what stays in order behind a parked event.
@@ -110,6 +190,9 @@ pub(crate) enum Ending {
     Parked(Outcome, Reason),
     /// Its event was settled or parked before.
     Repeated,
+    /// Another event has its id. It is kept for a person to look at, and nothing waits behind it: which of
+    /// the key's events it would be, nobody can say.
+    Refused(Reason),
 }
 
 impl Ending {
@@ -120,6 +203,17 @@ impl Ending {
             _ => Outcome::Dead,
         };
         Self::Parked(outcome, Reason::new(error.to_string()))
+    }
+
+    fn taken(by: Option<ContentHash>, own: Option<ContentHash>) -> Self {
+        let shown = |contents: Option<ContentHash>| {
+            contents.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string())
+        };
+        Self::Refused(Reason::new(format!(
+            "another event with this id was processed: the hash of its contents is {}, of these {}",
+            shown(by),
+            shown(own),
+        )))
     }
 }
 
@@ -209,6 +303,8 @@ pub(crate) struct Tried<'a> {
     pub(crate) repeated: Vec<i64>,
     /// Failed once more.
     pub(crate) failed: Vec<(i64, Outcome, &'a Reason)>,
+    /// Those of them that nothing waits behind any more.
+    pub(crate) refused: Vec<i64>,
 }
 
 impl<'a> Tried<'a> {
@@ -235,6 +331,11 @@ impl<'a> Tried<'a> {
                     *outcome
                 }
                 Ending::Parked(Outcome::Blocked, _) => continue,
+                Ending::Refused(reason) => {
+                    tried.failed.push((number, Outcome::Dead, reason));
+                    tried.refused.push(number);
+                    Outcome::Dead
+                }
                 Ending::Parked(outcome, reason) => {
                     let outcome = match outcome {
                         Outcome::Retrying if letter.is_over(dead_before) => Outcome::Dead,

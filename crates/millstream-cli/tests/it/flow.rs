@@ -34,7 +34,7 @@ fn an_event_is_published_applied_and_found_again() -> Result<()> {
     folder.run(&["config", "check"]).done()?;
     assert_eq!(
         folder.run(&["migrate"]).done()?,
-        "crm: up to date (version 2)\nhr: up to date (version 2)\n"
+        "crm: up to date (version 3)\nhr: up to date (version 3)\n"
     );
 
     let mut service = folder.start(&["run"])?;

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use millstream_core::delivery::{Content, Plan};
+use millstream_core::delivery::{Content, Outcome, Plan};
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 
-use crate::batch::{Dedupe, Ending, Found, Item, Tried};
+use crate::batch::{Dedupe, Ending, Item, Tried, items};
 use crate::mysql::database::Database;
 use crate::mysql::dedupe;
 use crate::mysql::leases::compare_and_set;
@@ -138,24 +138,22 @@ async fn settle(
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
     let whole = |error| Failure::Whole(bookkeeping(error));
     let deliveries = &batch.deliveries;
+    let contents = dedupe.contents(deliveries);
     let letters = match &batch.again {
         Some(again) => parked::take(session, prefix, again).await.map_err(whole)?,
         None => Vec::new(),
     };
     let found = match &batch.again {
-        Some(_) => dedupe::look_again(dedupe, session, prefix, shard, deliveries, &letters).await,
-        None => dedupe::look(dedupe, session, prefix, shard, deliveries).await,
+        Some(_) => {
+            dedupe::look_again(
+                dedupe, session, prefix, shard, deliveries, &contents, &letters,
+            )
+            .await
+        }
+        None => dedupe::look(dedupe, session, prefix, shard, deliveries, &contents).await,
     }
     .map_err(whole)?;
-    let items: Vec<Item<'_>> = batch
-        .deliveries
-        .iter()
-        .zip(&found)
-        .map(|(delivery, found)| Item {
-            delivery,
-            repeated: *found == Found::Repeated,
-        })
-        .collect();
+    let items = items(deliveries, &contents, &found);
     let mut settling = Settling::begin(
         session,
         db,
@@ -179,7 +177,7 @@ async fn settle(
         }
         None => {
             record(
-                db, session, lease, shard, batch, &found, &endings, any_parked,
+                db, session, lease, shard, batch, &items, &endings, any_parked,
             )
             .await
         }
@@ -210,7 +208,7 @@ async fn record(
     lease: &Lease,
     shard: i64,
     batch: &Batch,
-    found: &[Found],
+    items: &[Item<'_>],
     endings: &[Ending],
     any_parked: bool,
 ) -> Result<Applied, Error> {
@@ -221,8 +219,8 @@ async fn record(
     let mut repeated = Vec::new();
     let mut any_parked = any_parked;
     let mut applied = Applied::default();
-    for ((delivery, found), ending) in batch.deliveries.iter().zip(found).zip(endings) {
-        let twin = found.twin();
+    for (item, ending) in items.iter().zip(endings) {
+        let delivery = item.delivery;
         let outcome = match ending {
             Ending::Repeated => {
                 repeated.push(delivery);
@@ -231,12 +229,16 @@ async fn record(
             }
             Ending::Settled(outcome) => *outcome,
             Ending::Parked(outcome, reason) => {
-                letters.push(delivery, twin, *outcome, reason);
+                letters.push(item, delivery.key(), *outcome, reason);
                 any_parked = true;
                 *outcome
             }
+            Ending::Refused(reason) => {
+                letters.push(item, None, Outcome::Dead, reason);
+                Outcome::Dead
+            }
         };
-        inbox.push(delivery, twin, outcome);
+        inbox.push(item, outcome);
         applied.counts.add(outcome);
     }
     letters.write(session, prefix).await?;

@@ -13,7 +13,7 @@ use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Key, Twin, tenant};
+use crate::batch::{Item, Key, tenant};
 use crate::identifier::Prefix;
 use crate::mysql::database::Database;
 use crate::mysql::dedupe::texts;
@@ -43,11 +43,13 @@ impl<'a> Insert<'a> {
 
     pub(super) fn push(
         &mut self,
-        delivery: &Delivery,
-        twin: Twin,
+        item: &Item<'_>,
+        // What waits behind it, if anything does.
+        key: Option<(&TenantId, &PartitionKey)>,
         outcome: Outcome,
         reason: &Reason,
     ) {
+        let delivery = item.delivery;
         let event_type = match &delivery.content {
             Content::Event { event, .. } => Some(event.event_type.as_str()),
             Content::Undecodable(part) => part.event_type.as_deref(),
@@ -56,17 +58,16 @@ impl<'a> Insert<'a> {
             Feed::Owned(shard) => shard.owner.as_str(),
             Feed::Shared(_) => source(delivery).unwrap_or(SOURCE_DEFAULT),
         };
-        let (tenant, key) = delivery.key().unzip();
         self.rows.push(values![
             self.shard,
             delivery.entry.high.cast_signed(),
             delivery.entry.low.cast_signed(),
-            twin.0,
+            item.found.twin().0,
             delivery.event_id().map(EventId::as_str),
             event_type,
             source,
-            tenant.map(TenantId::as_str),
-            key.map(PartitionKey::as_str),
+            tenant(delivery).map(TenantId::as_str),
+            key.map(|(_, key)| key.as_str()),
             outcome.as_str(),
             reason.as_str(),
             // A blocked event was not tried.

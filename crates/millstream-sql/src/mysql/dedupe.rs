@@ -5,13 +5,16 @@ use std::collections::{HashMap, HashSet};
 use mysql_async::{Row, Value};
 
 use millstream_core::blob;
+use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::Error;
 use millstream_core::lease::Role;
 use millstream_core::name::{EventId, TenantId};
 
-use crate::batch::{Dedupe, Found, Letter, Twin, is_of_later_generation, tenant};
+use crate::batch::{
+    Dedupe, Found, Letter, Twin, is_of_later_generation, is_other, processed_before, tenant,
+};
 use crate::identifier::Prefix;
 use crate::mysql::inbox::source;
 use crate::mysql::row::{bytes, entry_id, integer, text};
@@ -24,11 +27,12 @@ pub(super) async fn look(
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
+    contents: &[Option<ContentHash>],
 ) -> Result<Vec<Found>, Error> {
     match dedupe {
         Dedupe::Checkpoint => Ok(vec![Found::New(Twin::FIRST); deliveries.len()]),
         Dedupe::Generation(shard) => again(session, prefix, shard, deliveries).await,
-        Dedupe::Shared => shared(session, prefix, row, deliveries).await,
+        Dedupe::Shared => shared(session, prefix, row, deliveries, contents).await,
     }
 }
 
@@ -64,29 +68,32 @@ pub(super) async fn look_again(
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
+    contents: &[Option<ContentHash>],
     letters: &[Option<Letter>],
 ) -> Result<Vec<Found>, Error> {
-    let known = match dedupe {
+    let processed = match dedupe {
         Dedupe::Shared => processed(session, prefix, row, deliveries).await?,
-        Dedupe::Checkpoint | Dedupe::Generation(_) => HashSet::new(),
+        Dedupe::Checkpoint | Dedupe::Generation(_) => Processed::new(),
     };
-    let found = |(delivery, letter): (&Delivery, &Option<Letter>)| match letter.is_none()
-        || is_processed(&known, delivery)
-    {
-        true => Found::Repeated,
-        false => Found::New(Twin::FIRST),
+    let found = |at: usize| match &letters[at] {
+        None => Found::Repeated,
+        Some(_) => processed_before(of(&processed, &deliveries[at]), Twin::FIRST, contents[at]),
     };
-    Ok(deliveries.iter().zip(letters).map(found).collect())
+    Ok((0..deliveries.len()).map(found).collect())
 }
 
-/// Whether the event of a delivery is among those that were processed.
-fn is_processed(processed: &HashSet<(String, String, String)>, delivery: &Delivery) -> bool {
+/// What events say that were processed, by id, source and tenant.
+type Processed = HashMap<(String, String, String), Vec<Option<ContentHash>>>;
+
+/// What those say that were processed under the id of a delivery.
+fn of<'a>(processed: &'a Processed, delivery: &Delivery) -> &'a [Option<ContentHash>] {
     match &delivery.content {
         Content::Event { event, .. } => {
             let (id, source) = (event.id.as_str(), event.source.as_str());
-            processed.contains(&(id.into(), source.into(), event.tenant.as_str().into()))
+            let identity = (id.into(), source.into(), event.tenant.as_str().into());
+            processed.get(&identity).map_or(&[], Vec::as_slice)
         }
-        Content::Undecodable(_) => false,
+        Content::Undecodable(_) => &[],
     }
 }
 
@@ -139,6 +146,7 @@ struct Earlier {
     source: Option<String>,
     tenant: Option<String>,
     raw: Option<Vec<u8>>,
+    contents: Option<ContentHash>,
 }
 
 impl Earlier {
@@ -150,16 +158,17 @@ impl Earlier {
             source: text(row, 4),
             tenant: text(row, 5),
             raw: (!raw.is_empty()).then(|| raw.to_vec()),
+            contents: hash(row, 7),
         }
     }
 
     /// Whether it is of the event of a delivery.
-    fn is_of(&self, delivery: &Delivery) -> bool {
+    fn is_of(&self, delivery: &Delivery, contents: Option<ContentHash>) -> bool {
         let same = self.event_id.as_deref() == delivery.event_id().map(EventId::as_str)
             && self.source.as_deref() == source(delivery)
             && self.tenant.as_deref() == tenant(delivery).map(TenantId::as_str);
         match &delivery.content {
-            Content::Event { .. } => same,
+            Content::Event { .. } => same && !is_other(self.contents, contents),
             Content::Undecodable(_) => {
                 let raw = self.raw.as_ref();
                 same && raw.is_none_or(|raw| *raw == blob::encode(&delivery.raw))
@@ -175,6 +184,7 @@ async fn shared(
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
+    contents: &[Option<ContentHash>],
 ) -> Result<Vec<Found>, Error> {
     let by_entry = by_entry(session, prefix, row, deliveries).await?;
     let processed = processed(session, prefix, row, deliveries).await?;
@@ -185,19 +195,17 @@ async fn shared(
         let mut known = false;
         for earlier in by_entry.get(&delivery.entry).into_iter().flatten() {
             twin = Twin(earlier.twin).next();
-            known |= earlier.is_of(delivery);
+            known |= earlier.is_of(delivery, contents[index]);
         }
         let first = *firsts.entry(delivery.entry).or_insert(index);
-        for (earlier, found) in deliveries[first..index].iter().zip(&found[first..]) {
-            if earlier.entry == delivery.entry {
-                known |= is_same(earlier, delivery);
-                twin = twin.max(found.twin().next());
-            }
+        for earlier in (first..index).filter(|at| deliveries[*at].entry == delivery.entry) {
+            known |= is_same(&deliveries[earlier], delivery)
+                && !is_other(contents[earlier], contents[index]);
+            twin = twin.max(found[earlier].twin().next());
         }
-        known |= is_processed(&processed, delivery);
         found.push(match known {
             true => Found::Repeated,
-            false => Found::New(twin),
+            false => processed_before(of(&processed, delivery), twin, contents[index]),
         });
     }
     Ok(found)
@@ -218,7 +226,8 @@ async fn by_entry(
         let length = chunk.len().next_power_of_two();
         let marks = vec!["(?, ?)"; length].join(", ");
         let sql = prefix.sql(&format!(
-            "SELECT i.generation, i.seq, i.twin, i.event_id, i.source_application, i.tenant_id, d.raw
+            "SELECT i.generation, i.seq, i.twin, i.event_id, i.source_application, i.tenant_id, d.raw,
+                    i.content_hash
              FROM ~millstream_inbox i LEFT JOIN ~dead_letters d
                ON d.shard = i.shard AND d.generation = i.generation AND d.seq = i.seq
                  AND d.twin = i.twin
@@ -242,29 +251,34 @@ async fn by_entry(
     Ok(earlier)
 }
 
-/// Which events of the deliveries were processed: id, source and tenant.
+/// Which events were processed under the ids of the deliveries.
 async fn processed(
     session: &mut Session,
     prefix: &Prefix,
     shard: i64,
     deliveries: &[Delivery],
-) -> Result<HashSet<(String, String, String)>, Error> {
+) -> Result<Processed, Error> {
     let ids = deliveries.iter().filter_map(Delivery::event_id);
-    let mut processed = HashSet::new();
+    let mut processed = Processed::new();
     for (marks, mut parameters) in texts(ids.map(EventId::as_str)) {
         let sql = prefix.sql(&format!(
-            "SELECT event_id, source_application, tenant_id FROM ~millstream_inbox
+            "SELECT event_id, source_application, tenant_id, content_hash FROM ~millstream_inbox
              WHERE event_id IN ({marks}) AND shard = ?
                AND outcome IN ('applied', 'superseded', 'skipped')"
         ));
         parameters.push(shard.into());
-        let rows = session.all(DOING, &sql, parameters).await?;
-        processed.extend(
-            rows.iter()
-                .filter_map(|row| Some((text(row, 0)?, text(row, 1)?, text(row, 2)?))),
-        );
+        for row in &session.all(DOING, &sql, parameters).await? {
+            let word = |column| text(row, column).unwrap_or_default();
+            let identity = (word(0), word(1), word(2));
+            processed.entry(identity).or_default().push(hash(row, 3));
+        }
     }
     Ok(processed)
+}
+
+fn hash(row: &Row, column: usize) -> Option<ContentHash> {
+    let hash: Option<Option<i64>> = row.get(column);
+    hash.flatten().map(ContentHash::from_i64)
 }
 
 /// Whether two deliveries of one entry id are of one event.

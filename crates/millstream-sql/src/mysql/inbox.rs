@@ -1,10 +1,11 @@
 use mysql_async::Value;
 
 use millstream_core::clock::Timestamp;
+use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery, Outcome};
 use millstream_core::error::Error;
 
-use crate::batch::Twin;
+use crate::batch::Item;
 use crate::identifier::Prefix;
 use crate::mysql::session::{Session, values};
 
@@ -26,7 +27,8 @@ impl Insert {
         }
     }
 
-    pub(super) fn push(&mut self, delivery: &Delivery, twin: Twin, outcome: Outcome) {
+    pub(super) fn push(&mut self, item: &Item<'_>, outcome: Outcome) {
+        let delivery = item.delivery;
         let source = if self.shared { source(delivery) } else { None };
         let (event_type, tenant, entity, published_at) = match &delivery.content {
             Content::Event { event, .. } => (
@@ -46,7 +48,7 @@ impl Insert {
             self.shard,
             delivery.entry.high.cast_signed(),
             delivery.entry.low.cast_signed(),
-            twin.0,
+            item.found.twin().0,
             delivery.event_id().map(|id| id.as_str()),
             event_type,
             source,
@@ -56,6 +58,7 @@ impl Insert {
             published_at,
             delivery.received_at.as_millis(),
             self.applied_at.as_millis(),
+            item.contents.map(ContentHash::as_i64),
         ]);
     }
 
@@ -63,7 +66,7 @@ impl Insert {
         let head = prefix.sql(
             "INSERT INTO ~millstream_inbox
                (shard, generation, seq, twin, event_id, event_type, source_application, tenant_id,
-                entity_id, outcome, published_at, received_at, applied_at)",
+                entity_id, outcome, published_at, received_at, applied_at, content_hash)",
         );
         session
             .insert("write the inbox", &head, "", self.rows)

@@ -5,17 +5,22 @@ use millstream_core::name::{AppName, StreamName};
 
 use crate::identifier::Prefix;
 use crate::migration::Migration;
+use crate::mysql::error::from_mysql;
 use crate::mysql::options::Options;
 use crate::mysql::row::{integer, text};
 use crate::mysql::session::{Flavour, Session, values};
 
 /// The version of our tables that this library reads and writes.
-pub const TABLES_VERSION: u32 = 1;
+pub const TABLES_VERSION: u32 = 2;
 
-const SCRIPTS: [&str; TABLES_VERSION as usize] = [include_str!("schema.sql")];
+const SCRIPTS: [&str; TABLES_VERSION as usize] =
+    [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// How long a migration waits for another one of the same tables, in seconds.
 const OTHER_MAX: i64 = 60;
+
+/// `ER_DUP_FIELDNAME`: a migration that was killed has added it.
+const COLUMN_IS_THERE: u16 = 1060;
 
 const DOING: &str = "migrate";
 
@@ -38,7 +43,11 @@ pub async fn migrate(options: &Options, stream: Option<&StreamName>) -> Result<M
     check_owner(&mut session, &options.prefix, &options.application).await?;
     for script in &SCRIPTS[from as usize..] {
         for statement in statements(script, &options.prefix, session.flavour()) {
-            session.plain(DOING, &statement).await?;
+            match session.try_plain(&statement).await {
+                // MySQL cannot add a column only where it is missing.
+                Err(mysql_async::Error::Server(error)) if error.code == COLUMN_IS_THERE => {}
+                done => done.map_err(|error| from_mysql(error, DOING))?,
+            }
         }
     }
 
@@ -178,8 +187,12 @@ mod tests {
     #[test]
     fn a_script_is_taken_apart() {
         let prefix = Prefix::new("sync_").unwrap();
-        let all = statements(SCRIPTS[0], &prefix, Flavour::MariaDb);
+        let all: Vec<String> = SCRIPTS
+            .iter()
+            .flat_map(|script| statements(script, &prefix, Flavour::MariaDb))
+            .collect();
         let begins = [
+            "ALTER TABLE sync_",
             "CREATE TABLE IF NOT EXISTS sync_",
             "DROP TRIGGER IF EXISTS sync_",
             "CREATE TRIGGER sync_",
@@ -193,6 +206,6 @@ mod tests {
             assert!(!statement.contains(['~']), "{statement}");
             assert!(!statement.contains("{bin}"), "{statement}");
         }
-        assert_eq!(all.len(), 17);
+        assert_eq!(all.len(), 18);
     }
 }

@@ -140,6 +140,13 @@ pub(super) async fn record(
         ];
         session.run(doing, &letter, parameters).await?;
     }
+    if !tried.refused.is_empty() {
+        let (marks, parameters) = in_list(&tried.refused);
+        let sql = prefix.sql(&format!(
+            "UPDATE ~dead_letters SET partition_key = NULL WHERE id IN ({marks})"
+        ));
+        session.run(doing, &sql, parameters).await?;
+    }
     if !tried.repeated.is_empty() {
         let (marks, parameters) = in_list(&tried.repeated);
         let sql = prefix.sql(&format!(

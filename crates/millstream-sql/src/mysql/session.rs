@@ -223,8 +223,13 @@ impl Session {
 
     /// Runs a statement without parameters, outside of the protocol of prepared ones.
     pub(super) async fn plain(&mut self, doing: &str, sql: &str) -> Result<(), Error> {
-        let done = answer(self.answer_max, self.conn.query_drop(sql)).await;
+        let done = self.try_plain(sql).await;
         done.map_err(|error| from_mysql(error, doing))
+    }
+
+    /// The same with the driver's own error.
+    pub(super) async fn try_plain(&mut self, sql: &str) -> Result<(), mysql_async::Error> {
+        answer(self.answer_max, self.conn.query_drop(sql)).await
     }
 
     /// Runs a statement, and says how many rows it found.

@@ -10,7 +10,7 @@ use millstream_core::fold::fold;
 use millstream_core::lease::Feed;
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Dedupe, Ending, Identity, Item, Key};
+use crate::batch::{Dedupe, Ending, Item, Key, Seen};
 use crate::mysql::database::Database;
 use crate::mysql::dead_letters;
 use crate::mysql::handler::call;
@@ -47,7 +47,7 @@ pub(super) struct Settling<'s, 'a> {
     /// Keys of the batch that an event is parked of.
     parked: HashSet<Key>,
     /// Events of this batch that are repeats if they come again.
-    seen: HashSet<Identity<'a>>,
+    seen: Seen<'a>,
     /// How the deliveries so far ended.
     endings: Vec<Ending>,
 }
@@ -79,7 +79,7 @@ impl<'s, 'a> Settling<'s, 'a> {
             dedupe,
             any_parked,
             parked,
-            seen: HashSet::new(),
+            seen: Seen::new(),
             endings: Vec::new(),
         })
     }
@@ -130,7 +130,8 @@ impl<'s, 'a> Settling<'s, 'a> {
 
     fn park(&mut self, delivery: &'a Delivery, error: &Error) {
         if self.dedupe.counts_parked() {
-            self.seen.extend(self.dedupe.identity(delivery));
+            let identity = self.dedupe.identity(delivery);
+            self.seen.extend(identity.map(|identity| (identity, None)));
         }
         self.parked.extend(key(self.feed, delivery));
         self.endings.push(Ending::failed(error));
@@ -142,15 +143,15 @@ impl<'s, 'a> Settling<'s, 'a> {
     async fn try_range(&mut self, range: &[Item<'a>]) -> Result<Vec<Ending>, Failure> {
         let mut endings = Vec::with_capacity(range.len());
         let mut parked_here = HashSet::new();
-        let mut seen_here = HashSet::new();
+        let mut seen_here = Seen::new();
         let mut changes: Vec<&'a Change> = Vec::with_capacity(range.len());
-        for &Item { delivery, repeated } in range {
-            let identity = self.dedupe.identity(delivery);
-            let again = |identity| self.seen.contains(identity) || seen_here.contains(identity);
-            if repeated || identity.as_ref().is_some_and(again) {
-                endings.push(Ending::Repeated);
+        for item in range {
+            if let Some(ending) = self.dedupe.ended(item, [&self.seen, &seen_here]) {
+                endings.push(ending);
                 continue;
             }
+            let delivery = item.delivery;
+            let identity = self.dedupe.identity(delivery).map(|id| (id, item.contents));
             let parked_identity = identity.filter(|_| self.dedupe.counts_parked());
             let key = key(self.feed, delivery);
             if let Some(key) = &key

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use deadpool_postgres::Transaction;
 
+use millstream_core::delivery::Outcome;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 
-use crate::batch::{Dedupe, Ending, Found, Item, Tried, halves};
+use crate::batch::{Dedupe, Ending, Item, Tried, halves, items};
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::dead_letters::{self, Parked};
 use crate::postgres::inbox::{self, Settled};
@@ -111,6 +112,8 @@ async fn attempt(
     let begun = Instant::now();
 
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
+    let deliveries = &batch.deliveries;
+    let contents = dedupe.contents(deliveries);
     let letters = match &batch.again {
         Some(again) => parked::take(&tx, prefix, again)
             .await
@@ -119,20 +122,12 @@ async fn attempt(
     };
     let found = match &batch.again {
         Some(_) => {
-            dedupe::look_again(dedupe, &tx, prefix, shard, &batch.deliveries, &letters).await
+            dedupe::look_again(dedupe, &tx, prefix, shard, deliveries, &contents, &letters).await
         }
-        None => dedupe::look(dedupe, &tx, prefix, shard, &batch.deliveries).await,
+        None => dedupe::look(dedupe, &tx, prefix, shard, deliveries, &contents).await,
     }
     .map_err(bookkeeping)?;
-    let items: Vec<Item<'_>> = batch
-        .deliveries
-        .iter()
-        .zip(&found)
-        .map(|(delivery, found)| Item {
-            delivery,
-            repeated: *found == Found::Repeated,
-        })
-        .collect();
+    let items = items(deliveries, &contents, &found);
     let mut settling = Settling::begin(db, &tx, lease, dedupe, batch.again.is_none(), &items)
         .await
         .map_err(bookkeeping)?;
@@ -156,7 +151,7 @@ async fn attempt(
             let recorded = parked::record(&tx, prefix, &tried, batch.applied_at).await;
             recorded.map(|()| applied)
         }
-        None => record(&tx, db, lease, shard, batch, &found, &endings, any_parked).await,
+        None => record(&tx, db, lease, shard, batch, &items, &endings, any_parked).await,
     }
     .map_err(bookkeeping)?;
     tx.commit().await.map_err(|error| match failed(error) {
@@ -187,15 +182,15 @@ async fn record(
     lease: &Lease,
     shard: i64,
     batch: &Batch,
-    found: &[Found],
+    items: &[Item<'_>],
     endings: &[Ending],
     any_parked: bool,
 ) -> Result<Applied, Error> {
     let prefix = &db.options.prefix;
     let mut applied = Applied::default();
     let (mut settled, mut parked, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
-    for ((delivery, found), ending) in batch.deliveries.iter().zip(found).zip(endings) {
-        let twin = found.twin();
+    for (item, ending) in items.iter().zip(endings) {
+        let (delivery, twin) = (item.delivery, item.found.twin());
         let outcome = match ending {
             Ending::Repeated => {
                 repeated.push(delivery);
@@ -206,17 +201,24 @@ async fn record(
                 parked.push(Parked {
                     delivery,
                     twin,
+                    key: delivery.key(),
                     outcome: *outcome,
                     reason,
                 });
                 *outcome
             }
+            Ending::Refused(reason) => {
+                parked.push(Parked {
+                    delivery,
+                    twin,
+                    key: None,
+                    outcome: Outcome::Dead,
+                    reason,
+                });
+                Outcome::Dead
+            }
         };
-        settled.push(Settled {
-            delivery,
-            twin,
-            outcome,
-        });
+        settled.push(Settled { item, outcome });
         applied.counts.add(outcome);
     }
     applied.repeated = repeated.len() as u64;

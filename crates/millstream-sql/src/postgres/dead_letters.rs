@@ -11,7 +11,7 @@ use millstream_core::delivery::{Delivery, Outcome, Reason};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::Error;
 use millstream_core::lease::{Feed, Role};
-use millstream_core::name::{EventId, TenantId};
+use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
 
@@ -26,6 +26,8 @@ use crate::postgres::subscribers::exception;
 pub(super) struct Parked<'a> {
     pub(super) delivery: &'a Delivery,
     pub(super) twin: Twin,
+    /// What waits behind it, if anything does.
+    pub(super) key: Option<(&'a TenantId, &'a PartitionKey)>,
     pub(super) outcome: Outcome,
     pub(super) reason: &'a Reason,
 }
@@ -67,8 +69,11 @@ pub(super) async fn insert(
     let ids: Vec<Option<&str>> = all().map(|d| d.event_id().map(EventId::as_str)).collect();
     let types: Vec<Option<Cow<'_, str>>> = all().map(event_type).collect();
     let sources: Vec<Cow<'_, str>> = all().map(|delivery| source_of(from, delivery)).collect();
-    let tenants: Vec<Option<&str>> = all().map(|d| Some(d.key()?.0.as_str())).collect();
-    let keys: Vec<Option<&str>> = all().map(|d| Some(d.key()?.1.as_str())).collect();
+    let tenants: Vec<Option<&str>> = all().map(|d| tenant(d).map(TenantId::as_str)).collect();
+    let keys = parked
+        .iter()
+        .map(|one| one.key.map(|(_, key)| key.as_str()));
+    let keys: Vec<Option<&str>> = keys.collect();
     let outcomes: Vec<&str> = parked.iter().map(|one| one.outcome.as_str()).collect();
     let reasons: Vec<Cow<'_, str>> = parked
         .iter()

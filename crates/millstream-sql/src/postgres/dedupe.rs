@@ -1,18 +1,21 @@
 //! Which deliveries were here before, where the checkpoint cannot tell.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 
 use millstream_core::blob;
+use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery};
 use millstream_core::entry::Shard;
 use millstream_core::error::Error;
 use millstream_core::lease::Role;
 use millstream_core::name::{EventId, TenantId};
 
-use crate::batch::{Dedupe, Found, Letter, Twin, is_of_later_generation, tenant};
+use crate::batch::{
+    Dedupe, Found, Letter, Twin, is_of_later_generation, is_other, processed_before, tenant,
+};
 use crate::identifier::Prefix;
 use crate::postgres::database::while_doing;
 use crate::postgres::inbox::source;
@@ -24,11 +27,12 @@ pub(super) async fn look(
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
+    contents: &[Option<ContentHash>],
 ) -> Result<Vec<Found>, Error> {
     match dedupe {
         Dedupe::Checkpoint => Ok(vec![Found::New(Twin::FIRST); deliveries.len()]),
         Dedupe::Generation(shard) => again(tx, prefix, shard, deliveries).await,
-        Dedupe::Shared => shared(tx, prefix, row, deliveries).await,
+        Dedupe::Shared => shared(tx, prefix, row, deliveries, contents).await,
     }
 }
 
@@ -40,16 +44,19 @@ pub(super) async fn look_again(
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
+    contents: &[Option<ContentHash>],
     letters: &[Option<Letter>],
 ) -> Result<Vec<Found>, Error> {
     let processed = match dedupe {
         Dedupe::Shared => by_event(tx, prefix, row, deliveries).await?,
-        Dedupe::Checkpoint | Dedupe::Generation(_) => HashSet::new(),
+        Dedupe::Checkpoint | Dedupe::Generation(_) => HashMap::new(),
     };
-    let passed_over = |place: usize| letters[place].is_none() || processed.contains(&place);
-    let found = |place| match passed_over(place) {
-        true => Found::Repeated,
-        false => Found::New(Twin::FIRST),
+    let found = |place: usize| match &letters[place] {
+        None => Found::Repeated,
+        Some(_) => {
+            let processed = processed.get(&place).map_or(&[][..], Vec::as_slice);
+            processed_before(processed, Twin::FIRST, contents[place])
+        }
     };
     Ok((0..deliveries.len()).map(found).collect())
 }
@@ -104,6 +111,10 @@ fn place(row: &Row) -> usize {
     usize::try_from(number - 1).expect("they are counted from 1")
 }
 
+fn hash(row: &Row, column: usize) -> Option<ContentHash> {
+    row.get::<_, Option<i64>>(column).map(ContentHash::from_i64)
+}
+
 /// Those of the shared stream that are in the inbox as they are, or stand earlier among them, or whose
 /// event was processed. An entry id that was here with another event says nothing.
 async fn shared(
@@ -111,6 +122,7 @@ async fn shared(
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
+    contents: &[Option<ContentHash>],
 ) -> Result<Vec<Found>, Error> {
     let by_entry = by_entry(tx, prefix, row, deliveries).await?;
     let by_event = by_event(tx, prefix, row, deliveries).await?;
@@ -118,21 +130,21 @@ async fn shared(
     let mut firsts = HashMap::new();
     for (index, delivery) in deliveries.iter().enumerate() {
         let mut twin = Twin::FIRST;
-        let mut known = by_event.contains(&index);
+        let mut known = false;
         for row in by_entry.get(&index).into_iter().flatten() {
             twin = Twin(row.get(1)).next();
-            known |= is_in(row, delivery);
+            known |= is_in(row, delivery, contents[index]);
         }
         let first = *firsts.entry(delivery.entry).or_insert(index);
-        for (earlier, found) in deliveries[first..index].iter().zip(&found[first..]) {
-            if earlier.entry == delivery.entry {
-                known |= is_same(earlier, delivery);
-                twin = twin.max(found.twin().next());
-            }
+        for earlier in (first..index).filter(|at| deliveries[*at].entry == delivery.entry) {
+            known |= is_same(&deliveries[earlier], delivery)
+                && !is_other(contents[earlier], contents[index]);
+            twin = twin.max(found[earlier].twin().next());
         }
+        let processed = by_event.get(&index).map_or(&[][..], Vec::as_slice);
         found.push(match known {
             true => Found::Repeated,
-            false => Found::New(twin),
+            false => processed_before(processed, twin, contents[index]),
         });
     }
     Ok(found)
@@ -150,7 +162,7 @@ async fn by_entry(
     let query = tx
         .prepare_cached(&prefix.sql(
             "SELECT n.at, i.twin, i.event_id, i.source_application, i.tenant_id,
-                    CASE WHEN n.raw THEN d.raw END
+                    CASE WHEN n.raw THEN d.raw END, i.content_hash
              FROM unnest($2::bigint[], $3::bigint[], $4::boolean[])
                WITH ORDINALITY AS n (generation, seq, raw, at)
              JOIN ~millstream_inbox i
@@ -179,24 +191,24 @@ async fn by_entry(
     Ok(found)
 }
 
-/// The places of deliveries whose event was processed.
+/// What the events say that were processed under the ids of deliveries, by their places.
 async fn by_event(
     tx: &Transaction<'_>,
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
-) -> Result<HashSet<usize>, Error> {
+) -> Result<HashMap<usize, Vec<Option<ContentHash>>>, Error> {
     let failed = while_doing("look into the inbox");
     let query = tx
         .prepare_cached(&prefix.sql(
-            "SELECT n.at
+            "SELECT n.at, i.content_hash
              FROM unnest($2::text[], $3::text[], $4::text[])
                WITH ORDINALITY AS n (id, source, tenant, at)
-             WHERE EXISTS (SELECT 1 FROM ~millstream_inbox i
-                           WHERE i.event_id = n.id AND i.shard = $1
-                             AND i.source_application IS NOT DISTINCT FROM n.source
-                             AND i.tenant_id IS NOT DISTINCT FROM n.tenant
-                             AND i.outcome IN ('applied', 'superseded', 'skipped'))",
+             JOIN ~millstream_inbox i
+               ON i.event_id = n.id AND i.shard = $1
+                 AND i.source_application IS NOT DISTINCT FROM n.source
+                 AND i.tenant_id IS NOT DISTINCT FROM n.tenant
+                 AND i.outcome IN ('applied', 'superseded', 'skipped')",
         ))
         .await
         .map_err(failed)?;
@@ -213,7 +225,11 @@ async fn by_event(
         .query(&query, &[&row, &ids, &sources, &tenants])
         .await
         .map_err(failed)?;
-    Ok(rows.iter().map(place).collect())
+    let mut processed: HashMap<usize, Vec<Option<ContentHash>>> = HashMap::new();
+    for row in &rows {
+        processed.entry(place(row)).or_default().push(hash(row, 1));
+    }
+    Ok(processed)
 }
 
 /// Whether two deliveries of one entry id are of one event.
@@ -228,7 +244,7 @@ fn is_same(one: &Delivery, other: &Delivery) -> bool {
 }
 
 /// Whether a row of the inbox, with the raw fields if it is parked, is of the event of a delivery.
-fn is_in(row: &Row, delivery: &Delivery) -> bool {
+fn is_in(row: &Row, delivery: &Delivery, contents: Option<ContentHash>) -> bool {
     let id: Option<&str> = row.get(2);
     let from: Option<&str> = row.get(3);
     let of: Option<&str> = row.get(4);
@@ -237,7 +253,7 @@ fn is_in(row: &Row, delivery: &Delivery) -> bool {
         && from == source(delivery).as_deref()
         && of == tenant(delivery).map(TenantId::as_str);
     match &delivery.content {
-        Content::Event { .. } => same,
+        Content::Event { .. } => same && !is_other(hash(row, 6), contents),
         Content::Undecodable(_) => {
             same && raw.is_none_or(|raw| *raw == blob::encode(&delivery.raw))
         }

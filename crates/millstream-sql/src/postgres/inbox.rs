@@ -3,18 +3,18 @@ use std::borrow::Cow;
 use deadpool_postgres::Transaction;
 
 use millstream_core::clock::Timestamp;
+use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery, Outcome};
 use millstream_core::error::Error;
 use millstream_core::name::TenantId;
 
-use crate::batch::{Twin, tenant};
+use crate::batch::{Item, tenant};
 use crate::identifier::Prefix;
 use crate::postgres::database::while_doing;
 
 /// How a delivery ended.
 pub(super) struct Settled<'a> {
-    pub(super) delivery: &'a Delivery,
-    pub(super) twin: Twin,
+    pub(super) item: &'a Item<'a>,
     pub(super) outcome: Outcome,
 }
 
@@ -35,22 +35,22 @@ pub(super) async fn insert(
         .prepare_cached(&prefix.sql(
             "INSERT INTO ~millstream_inbox
                (shard, generation, seq, twin, event_id, event_type, source_application,
-                tenant_id, entity_id, outcome, published_at, received_at, applied_at)
+                tenant_id, entity_id, outcome, published_at, received_at, applied_at, content_hash)
              SELECT $1, r.generation, r.seq, r.twin, r.event_id, r.event_type, r.source, r.tenant,
-                    r.entity, r.outcome, r.published_at, r.received_at, $2
+                    r.entity, r.outcome, r.published_at, r.received_at, $2, r.content_hash
              FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
                          $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-                         $13::bigint[])
+                         $13::bigint[], $14::bigint[])
                AS r (generation, seq, twin, event_id, event_type, source, tenant, entity, outcome,
-                     published_at, received_at)",
+                     published_at, received_at, content_hash)",
         ))
         .await
         .map_err(failed)?;
 
-    let all = || rows.iter().map(|row| row.delivery);
+    let all = || rows.iter().map(|row| row.item.delivery);
     let generations: Vec<i64> = all().map(|d| d.entry.high.cast_signed()).collect();
     let seqs: Vec<i64> = all().map(|d| d.entry.low.cast_signed()).collect();
-    let twins: Vec<i64> = rows.iter().map(|row| row.twin.0).collect();
+    let twins: Vec<i64> = rows.iter().map(|row| row.item.found.twin().0).collect();
     let ids: Vec<Option<&str>> = all().map(|d| d.event_id().map(|id| id.as_str())).collect();
     let types: Vec<Option<Cow<'_, str>>> = all().map(event_type).collect();
     let sources: Vec<Option<Cow<'_, str>>> = all()
@@ -61,6 +61,8 @@ pub(super) async fn insert(
     let outcomes: Vec<&str> = rows.iter().map(|row| row.outcome.as_str()).collect();
     let published: Vec<Option<Cow<'_, str>>> = all().map(published_at).collect();
     let received: Vec<i64> = all().map(|d| d.received_at.as_millis()).collect();
+    let hashes = rows.iter().map(|row| row.item.contents);
+    let hashes: Vec<Option<i64>> = hashes.map(|hash| hash.map(ContentHash::as_i64)).collect();
     tx.execute(
         &insert,
         &[
@@ -77,6 +79,7 @@ pub(super) async fn insert(
             &outcomes,
             &published,
             &received,
+            &hashes,
         ],
     )
     .await

@@ -11,9 +11,10 @@ use crate::postgres::notify;
 use crate::postgres::options::Options;
 
 /// The version of our tables that this library reads and writes.
-pub const TABLES_VERSION: u32 = 1;
+pub const TABLES_VERSION: u32 = 2;
 
-const SCRIPTS: [&str; TABLES_VERSION as usize] = [include_str!("schema.sql")];
+const SCRIPTS: [&str; TABLES_VERSION as usize] =
+    [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// Whoever holds this advisory lock migrates a database; others wait.
 pub(super) const LOCK: i64 = 0x6d69_6c6c_7374_726d;

@@ -180,6 +180,15 @@ pub(super) async fn record(
         .map_err(failed)?;
     }
 
+    if !tried.refused.is_empty() {
+        tx.execute(
+            &prefix.sql("UPDATE ~dead_letters SET partition_key = NULL WHERE id = ANY($1)"),
+            &[&tried.refused],
+        )
+        .await
+        .map_err(failed)?;
+    }
+
     let gone = tried.gone();
     if gone.is_empty() {
         return Ok(());

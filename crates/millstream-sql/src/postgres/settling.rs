@@ -11,7 +11,7 @@ use millstream_core::event::Event;
 use millstream_core::fold::fold;
 use millstream_core::lease::Lease;
 
-use crate::batch::{Dedupe, Ending, Identity, Item, Key};
+use crate::batch::{Dedupe, Ending, Item, Key, Seen};
 use crate::postgres::apply::Failure;
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::dead_letters;
@@ -28,7 +28,7 @@ pub(super) struct Settling<'a> {
     /// Keys of which an event is parked.
     parked: HashSet<Key>,
     /// Events of this batch that are repeats if they come again.
-    seen: HashSet<Identity<'a>>,
+    seen: Seen<'a>,
     /// How the deliveries so far ended.
     pub(super) endings: Vec<Ending>,
 }
@@ -51,7 +51,7 @@ impl<'a> Settling<'a> {
             dedupe,
             any_parked: behind_parked && dead_letters::any(tx, prefix).await?,
             parked: HashSet::new(),
-            seen: HashSet::new(),
+            seen: Seen::new(),
             endings: Vec::new(),
         };
         if settling.any_parked {
@@ -125,7 +125,8 @@ impl<'a> Settling<'a> {
     /// Parks an event for this reason.
     pub(super) fn park(&mut self, delivery: &'a Delivery, error: &Error) {
         if self.dedupe.counts_parked() {
-            self.seen.extend(self.dedupe.identity(delivery));
+            let identity = self.dedupe.identity(delivery);
+            self.seen.extend(identity.map(|identity| (identity, None)));
         }
         self.parked.extend(self.key(delivery));
         self.endings.push(Ending::failed(error));
@@ -137,15 +138,15 @@ impl<'a> Settling<'a> {
     async fn try_range(&mut self, range: &[Item<'a>]) -> Result<Vec<Ending>, Failure> {
         let mut endings = Vec::with_capacity(range.len());
         let mut parked_here = HashSet::new();
-        let mut seen_here = HashSet::new();
+        let mut seen_here = Seen::new();
         let mut changes: Vec<&'a Change> = Vec::with_capacity(range.len());
-        for &Item { delivery, repeated } in range {
-            let identity = self.dedupe.identity(delivery);
-            let again = |identity| self.seen.contains(identity) || seen_here.contains(identity);
-            if repeated || identity.as_ref().is_some_and(again) {
-                endings.push(Ending::Repeated);
+        for item in range {
+            if let Some(ending) = self.dedupe.ended(item, [&self.seen, &seen_here]) {
+                endings.push(ending);
                 continue;
             }
+            let delivery = item.delivery;
+            let identity = self.dedupe.identity(delivery).map(|id| (id, item.contents));
             let parked_identity = identity.filter(|_| self.dedupe.counts_parked());
             let key = self.key(delivery);
             if let Some(key) = &key

@@ -12,7 +12,7 @@ use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Dedupe, Ending, Found, Identity, Item, Key, Tried, halves};
+use crate::batch::{Dedupe, Ending, Item, Key, Seen, Tried, halves, items};
 use crate::sqlite::database::{Options, while_doing};
 use crate::sqlite::dedupe;
 use crate::sqlite::handler::{Handler, Lent};
@@ -113,6 +113,7 @@ fn attempt(
         mark(&tx, options, true).map_err(|error| Failure::Whole(failed(error)))?;
     }
     let dedupe = Dedupe::of(&lease.feed, &batch.deliveries);
+    let contents = dedupe.contents(&batch.deliveries);
     let letters = match &batch.again {
         Some(again) => parked::take(&tx, &options.prefix, again),
         None => Ok(Vec::new()),
@@ -120,23 +121,23 @@ fn attempt(
     .map_err(|error| Failure::Whole(bookkeeping(error)))?;
     let deliveries = &batch.deliveries;
     let found = match &batch.again {
-        Some(_) => dedupe::look_again(dedupe, &tx, &options.prefix, shard, deliveries, &letters),
-        None => dedupe::look(dedupe, &tx, &options.prefix, shard, deliveries),
+        Some(_) => dedupe::look_again(
+            dedupe,
+            &tx,
+            &options.prefix,
+            shard,
+            deliveries,
+            &contents,
+            &letters,
+        ),
+        None => dedupe::look(dedupe, &tx, &options.prefix, shard, deliveries, &contents),
     }
     .map_err(|error| Failure::Whole(bookkeeping(error)))?;
     let mut settling =
         Settling::begin(&tx, options, lease, dedupe, lent).map_err(Failure::Whole)?;
     // What is tried again is itself what others wait behind.
     settling.any_parked &= batch.again.is_none();
-    let items: Vec<Item<'_>> = batch
-        .deliveries
-        .iter()
-        .zip(&found)
-        .map(|(delivery, found)| Item {
-            delivery,
-            repeated: *found == Found::Repeated,
-        })
-        .collect();
+    let items = items(&batch.deliveries, &contents, &found);
     match search {
         Search::None => {
             let endings = settling.try_range(&items)?;
@@ -156,7 +157,7 @@ fn attempt(
             let (tried, applied) = Tried::of(&letters, &endings, again.dead_before);
             parked::record(&tx, &options.prefix, &tried, batch.applied_at).map(|()| applied)
         }
-        None => record(&tx, options, lease, shard, batch, &found, &endings),
+        None => record(&tx, options, lease, shard, batch, &items, &endings),
     }
     .map_err(|error| Failure::Whole(bookkeeping(error)))?;
     if marked {
@@ -200,14 +201,14 @@ fn record(
     lease: &Lease,
     shard: i64,
     batch: &Batch,
-    found: &[Found],
+    items: &[Item<'_>],
     endings: &[Ending],
 ) -> Result<Applied, Error> {
     let shared = matches!(lease.feed, Feed::Shared(_));
     let mut inbox = inbox::Insert::prepare(tx, &options.prefix, shard, shared, batch.applied_at)?;
     let mut applied = Applied::default();
-    for ((delivery, found), ending) in batch.deliveries.iter().zip(found).zip(endings) {
-        let twin = found.twin();
+    for (item, ending) in items.iter().zip(endings) {
+        let (delivery, twin) = (item.delivery, item.found.twin());
         let outcome = match ending {
             Ending::Repeated => {
                 if let Feed::Owned(from) = &lease.feed {
@@ -221,14 +222,26 @@ fn record(
                 let parked = dead_letters::Parked {
                     delivery,
                     twin,
+                    key: delivery.key(),
                     outcome: *outcome,
                     reason,
                 };
                 parked.insert(tx, &options.prefix, shard, &lease.feed, batch.applied_at)?;
                 *outcome
             }
+            Ending::Refused(reason) => {
+                let parked = dead_letters::Parked {
+                    delivery,
+                    twin,
+                    key: None,
+                    outcome: Outcome::Dead,
+                    reason,
+                };
+                parked.insert(tx, &options.prefix, shard, &lease.feed, batch.applied_at)?;
+                Outcome::Dead
+            }
         };
-        inbox.insert(delivery, twin, outcome)?;
+        inbox.insert(item, outcome)?;
         applied.counts.add(outcome);
     }
     Ok(applied)
@@ -246,7 +259,7 @@ struct Settling<'a> {
     /// Keys that were looked up.
     known: HashMap<Key, bool>,
     /// Events of this batch that are repeats if they come again.
-    seen: HashSet<Identity<'a>>,
+    seen: Seen<'a>,
     /// How the deliveries so far ended.
     endings: Vec<Ending>,
 }
@@ -268,7 +281,7 @@ impl<'a> Settling<'a> {
             lent,
             any_parked,
             known: HashMap::new(),
-            seen: HashSet::new(),
+            seen: Seen::new(),
             endings: Vec::new(),
         })
     }
@@ -318,7 +331,8 @@ impl<'a> Settling<'a> {
 
     fn park(&mut self, delivery: &'a Delivery, error: &Error) {
         if self.dedupe.counts_parked() {
-            self.seen.extend(self.dedupe.identity(delivery));
+            let identity = self.dedupe.identity(delivery);
+            self.seen.extend(identity.map(|identity| (identity, None)));
         }
         if let Some(key) = self.key(delivery) {
             self.known.insert(key, true);
@@ -332,15 +346,15 @@ impl<'a> Settling<'a> {
     fn try_range(&mut self, range: &[Item<'a>]) -> Result<Vec<Ending>, Failure> {
         let mut endings = Vec::with_capacity(range.len());
         let mut parked_here = HashSet::new();
-        let mut seen_here = HashSet::new();
+        let mut seen_here = Seen::new();
         let mut changes: Vec<&'a Change> = Vec::with_capacity(range.len());
-        for &Item { delivery, repeated } in range {
-            let identity = self.dedupe.identity(delivery);
-            let again = |identity| self.seen.contains(identity) || seen_here.contains(identity);
-            if repeated || identity.as_ref().is_some_and(again) {
-                endings.push(Ending::Repeated);
+        for item in range {
+            if let Some(ending) = self.dedupe.ended(item, [&self.seen, &seen_here]) {
+                endings.push(ending);
                 continue;
             }
+            let delivery = item.delivery;
+            let identity = self.dedupe.identity(delivery).map(|id| (id, item.contents));
             let parked_identity = identity.filter(|_| self.dedupe.counts_parked());
             let key = self.key(delivery);
             if let Some(key) = &key

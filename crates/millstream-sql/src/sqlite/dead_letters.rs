@@ -22,6 +22,8 @@ use crate::sqlite::subscribers::exception;
 pub(super) struct Parked<'a> {
     pub(super) delivery: &'a Delivery,
     pub(super) twin: Twin,
+    /// What waits behind it, if anything does.
+    pub(super) key: Option<(&'a TenantId, &'a PartitionKey)>,
     pub(super) outcome: Outcome,
     pub(super) reason: &'a Reason,
 }
@@ -44,7 +46,8 @@ impl Parked<'_> {
             Feed::Owned(shard) => Some(shard.owner.as_str()),
             Feed::Shared(_) => Some(source(delivery).unwrap_or(SOURCE_DEFAULT)),
         };
-        let (tenant, key) = delivery.key().unzip();
+        let tenant = tenant(delivery);
+        let key = self.key.map(|(_, key)| key);
         // A blocked event was not tried.
         let attempts = i32::from(self.outcome != Outcome::Blocked);
         tx.prepare_cached(&prefix.sql(

@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Row, Transaction};
+use rusqlite::{Row, Statement, Transaction};
 
 use millstream_core::blob;
+use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::Error;
 use millstream_core::lease::Role;
 use millstream_core::name::{EventId, TenantId};
 
-use crate::batch::{Dedupe, Found, Letter, Twin, is_of_later_generation, tenant};
+use crate::batch::{
+    Dedupe, Found, Letter, Twin, is_of_later_generation, is_other, processed_before, tenant,
+};
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
 use crate::sqlite::inbox::source;
@@ -23,12 +26,13 @@ pub(super) fn look(
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
+    contents: &[Option<ContentHash>],
 ) -> Result<Vec<Found>, Error> {
     let failed = while_doing("look into the inbox");
     match dedupe {
         Dedupe::Checkpoint => Ok(vec![Found::New(Twin::FIRST); deliveries.len()]),
         Dedupe::Generation(shard) => again(tx, prefix, shard, deliveries).map_err(failed),
-        Dedupe::Shared => shared(tx, prefix, row, deliveries).map_err(failed),
+        Dedupe::Shared => shared(tx, prefix, row, deliveries, contents).map_err(failed),
     }
 }
 
@@ -40,32 +44,47 @@ pub(super) fn look_again(
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
+    contents: &[Option<ContentHash>],
     letters: &[Option<Letter>],
 ) -> Result<Vec<Found>, Error> {
     let failed = while_doing("look into the inbox");
-    let mut processed = tx.prepare_cached(&prefix.sql(BY_EVENT)).map_err(&failed)?;
-    let mut passed_over = |delivery: &Delivery| match (dedupe, &delivery.content) {
-        (Dedupe::Shared, Content::Event { event, .. }) => {
-            let (id, source) = (event.id.as_str(), event.source.as_str());
-            processed.query_row((id, row, source, event.tenant.as_str()), |row| row.get(0))
+    let mut query = tx.prepare_cached(&prefix.sql(BY_EVENT)).map_err(&failed)?;
+    let mut found = |at: usize| match (dedupe, &letters[at]) {
+        (_, None) => Ok(Found::Repeated),
+        (Dedupe::Shared, Some(_)) => {
+            let processed = processed(&mut query, row, &deliveries[at])?;
+            Ok(processed_before(&processed, Twin::FIRST, contents[at]))
         }
-        _ => Ok(false),
+        _ => Ok(Found::New(Twin::FIRST)),
     };
-    let mut found = |(delivery, letter): (&Delivery, &Option<Letter>)| {
-        Ok(match letter.is_none() || passed_over(delivery)? {
-            true => Found::Repeated,
-            false => Found::New(Twin::FIRST),
-        })
-    };
-    let each = deliveries.iter().zip(letters);
-    each.map(|one| found(one).map_err(&failed)).collect()
+    let each = 0..deliveries.len();
+    each.map(|at| found(at).map_err(&failed)).collect()
 }
 
-/// Whether an event of the shared stream was processed.
-const BY_EVENT: &str = "SELECT EXISTS (SELECT 1 FROM ~millstream_inbox
+/// What an event of the shared stream says that was processed under an id.
+const BY_EVENT: &str = "SELECT content_hash FROM ~millstream_inbox
                         WHERE event_id = ?1 AND shard = ?2 AND source_application IS ?3
                           AND tenant_id IS ?4
-                          AND outcome IN ('applied', 'superseded', 'skipped'))";
+                          AND outcome IN ('applied', 'superseded', 'skipped')";
+
+/// Asks [`BY_EVENT`] about the event of a delivery.
+fn processed(
+    query: &mut Statement<'_>,
+    row: i64,
+    delivery: &Delivery,
+) -> rusqlite::Result<Vec<Option<ContentHash>>> {
+    let Content::Event { event, .. } = &delivery.content else {
+        return Ok(Vec::new());
+    };
+    let (id, source) = (event.id.as_str(), event.source.as_str());
+    let rows = query.query_map((id, row, source, event.tenant.as_str()), |row| hash(row, 0))?;
+    rows.collect()
+}
+
+fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<ContentHash>> {
+    let hash: Option<i64> = row.get(column)?;
+    Ok(hash.map(ContentHash::from_i64))
+}
 
 /// Those of a later generation whose event is in the inbox, from whichever shard of the stream.
 fn again(
@@ -108,9 +127,10 @@ fn shared(
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
+    contents: &[Option<ContentHash>],
 ) -> rusqlite::Result<Vec<Found>> {
     let mut by_entry = tx.prepare_cached(&prefix.sql(
-        "SELECT i.twin, i.event_id, i.source_application, i.tenant_id, d.raw
+        "SELECT i.twin, i.event_id, i.source_application, i.tenant_id, d.raw, i.content_hash
          FROM ~millstream_inbox i LEFT JOIN ~dead_letters d
            ON d.shard = i.shard AND d.generation = i.generation AND d.seq = i.seq
              AND d.twin = i.twin
@@ -127,23 +147,20 @@ fn shared(
         let mut rows = by_entry.query((row, high.cast_signed(), low.cast_signed()))?;
         while let Some(row) = rows.next()? {
             twin = Twin(row.get(0)?).next();
-            known |= is_in(row, delivery)?;
+            known |= is_in(row, delivery, contents[index])?;
         }
         let first = *firsts.entry(delivery.entry).or_insert(index);
-        for (earlier, found) in deliveries[first..index].iter().zip(&found[first..]) {
-            if earlier.entry == delivery.entry {
-                known |= is_same(earlier, delivery);
-                twin = twin.max(found.twin().next());
-            }
-        }
-        if let (false, Content::Event { event, .. }) = (known, &delivery.content) {
-            let (id, source) = (event.id.as_str(), event.source.as_str());
-            let identity = (id, row, source, event.tenant.as_str());
-            known = by_event.query_row(identity, |row| row.get(0))?;
+        for earlier in (first..index).filter(|at| deliveries[*at].entry == delivery.entry) {
+            known |= is_same(&deliveries[earlier], delivery)
+                && !is_other(contents[earlier], contents[index]);
+            twin = twin.max(found[earlier].twin().next());
         }
         found.push(match known {
             true => Found::Repeated,
-            false => Found::New(twin),
+            false => {
+                let processed = processed(&mut by_event, row, delivery)?;
+                processed_before(&processed, twin, contents[index])
+            }
         });
     }
     Ok(found)
@@ -161,7 +178,11 @@ fn is_same(one: &Delivery, other: &Delivery) -> bool {
 }
 
 /// Whether a row of the inbox, with the raw fields if it is parked, is of the event of a delivery.
-fn is_in(row: &Row<'_>, delivery: &Delivery) -> rusqlite::Result<bool> {
+fn is_in(
+    row: &Row<'_>,
+    delivery: &Delivery,
+    contents: Option<ContentHash>,
+) -> rusqlite::Result<bool> {
     let id: Option<String> = row.get(1)?;
     let from: Option<String> = row.get(2)?;
     let of: Option<String> = row.get(3)?;
@@ -170,7 +191,7 @@ fn is_in(row: &Row<'_>, delivery: &Delivery) -> rusqlite::Result<bool> {
         && from.as_deref() == source(delivery)
         && of.as_deref() == tenant(delivery).map(TenantId::as_str);
     Ok(match &delivery.content {
-        Content::Event { .. } => same,
+        Content::Event { .. } => same && !is_other(hash(row, 5)?, contents),
         Content::Undecodable(_) => same && raw.is_none_or(|raw| raw == blob::encode(&delivery.raw)),
     })
 }

@@ -1,10 +1,11 @@
 use rusqlite::{CachedStatement, params};
 
 use millstream_core::clock::Timestamp;
+use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery, Outcome};
 use millstream_core::error::Error;
 
-use crate::batch::Twin;
+use crate::batch::Item;
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
 
@@ -28,8 +29,9 @@ impl<'tx> Insert<'tx> {
             .prepare_cached(&prefix.sql(
                 "INSERT INTO ~millstream_inbox
                    (shard, generation, seq, twin, event_id, event_type, source_application,
-                    tenant_id, entity_id, outcome, published_at, received_at, applied_at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    tenant_id, entity_id, outcome, published_at, received_at, applied_at,
+                    content_hash)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ))
             .map_err(while_doing("write the inbox"))?;
         Ok(Self {
@@ -40,12 +42,8 @@ impl<'tx> Insert<'tx> {
         })
     }
 
-    pub(super) fn insert(
-        &mut self,
-        delivery: &Delivery,
-        twin: Twin,
-        outcome: Outcome,
-    ) -> Result<(), Error> {
+    pub(super) fn insert(&mut self, item: &Item<'_>, outcome: Outcome) -> Result<(), Error> {
+        let delivery = item.delivery;
         let source = if self.shared { source(delivery) } else { None };
         let (event_type, tenant, entity, published_at) = match &delivery.content {
             Content::Event { event, .. } => (
@@ -66,7 +64,7 @@ impl<'tx> Insert<'tx> {
                 self.shard,
                 delivery.entry.high.cast_signed(),
                 delivery.entry.low.cast_signed(),
-                twin.0,
+                item.found.twin().0,
                 delivery.event_id().map(|id| id.as_str()),
                 event_type,
                 source,
@@ -76,6 +74,7 @@ impl<'tx> Insert<'tx> {
                 published_at,
                 delivery.received_at.as_millis(),
                 self.applied_at.as_millis(),
+                item.contents.map(ContentHash::as_i64),
             ])
             .map(drop)
             .map_err(while_doing("write the inbox"))

@@ -9,10 +9,13 @@ use crate::migration::Migration;
 use crate::sqlite::database::while_doing;
 
 /// The version of our tables that this library reads and writes.
-pub const TABLES_VERSION: u32 = 2;
+pub const TABLES_VERSION: u32 = 3;
 
-const SCRIPTS: [&str; TABLES_VERSION as usize] =
-    [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const SCRIPTS: [&str; TABLES_VERSION as usize] = [
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 
 /// Makes our tables, or brings them up to date, and gives the database its identity.
 ///

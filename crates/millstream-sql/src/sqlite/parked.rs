@@ -149,6 +149,12 @@ fn record_them(
         let at = applied_at.as_millis();
         letter.execute((number, outcome.as_str(), reason.as_str(), at))?;
     }
+    let mut free = tx.prepare_cached(
+        &prefix.sql("UPDATE ~dead_letters SET partition_key = NULL WHERE id = ?1"),
+    )?;
+    for number in &tried.refused {
+        free.execute([number])?;
+    }
     let mut inbox = tx.prepare_cached(&prefix.sql(
         "DELETE FROM ~millstream_inbox
          WHERE (shard, generation, seq, twin) =

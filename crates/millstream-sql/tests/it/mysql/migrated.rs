@@ -48,6 +48,31 @@ async fn a_migration_goes_on_where_it_was_killed() {
     assert!(statements > 20, "there were statements to die before");
 }
 
+/// With what they hold, also where the column that they lack was added before.
+#[tokio::test]
+async fn older_tables_are_brought_up_to_date() {
+    let site = Database::make("").await;
+    site.execute(
+        "INSERT INTO millstream_inbox
+         VALUES (1, 1, 1, 0, 'one', 'a.b', NULL, 'acme', '7', 'applied', NULL, 0, 0, NULL)",
+    )
+    .await
+    .unwrap();
+    let older = "UPDATE millstream_meta SET value = '1' WHERE name = 'version'";
+    let lacking = "ALTER TABLE millstream_inbox DROP COLUMN content_hash";
+    for sql in [lacking, "DO 0"] {
+        site.execute(sql).await.unwrap();
+        site.execute(older).await.unwrap();
+        let error = site.connect().await.identity().await.unwrap_err();
+        assert!(error.to_string().contains("millstream migrate"), "{error}");
+        let migration = migrate(&site.options(), None).await.unwrap();
+        assert_eq!((migration.from, migration.to), (1, TABLES_VERSION));
+        let found = "SELECT event_id, content_hash FROM millstream_inbox";
+        assert_eq!(site.rows(found).await, ["one|NULL"]);
+        site.connect().await.identity().await.unwrap();
+    }
+}
+
 /// All of them succeed, and the database has one identity.
 #[tokio::test]
 async fn migrations_wait_for_each_other() {

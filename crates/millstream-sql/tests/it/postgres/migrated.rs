@@ -43,7 +43,10 @@ async fn a_schema_of_its_own_holds_the_tables() {
         options.prefix = Prefix::new("sync_").unwrap();
         options
     };
-    assert_eq!(pending(&options("hr")).await.unwrap().len(), 1);
+    assert_eq!(
+        pending(&options("hr")).await.unwrap().len(),
+        TABLES_VERSION as usize
+    );
     let first = migrate(&options("hr"), None).await.unwrap();
     let to = TABLES_VERSION;
     assert_eq!(first, Migration { from: 0, to });
@@ -66,6 +69,29 @@ async fn a_schema_of_its_own_holds_the_tables() {
     .unwrap();
     let sql = "SELECT id, entity_version FROM \"own's\".sync_outbox";
     assert_eq!(site.rows(sql).await, ["1|1"]);
+}
+
+/// With what they hold.
+#[tokio::test]
+async fn older_tables_are_brought_up_to_date() {
+    let site = Site::make("").await;
+    site.execute(
+        "ALTER TABLE millstream_inbox DROP COLUMN content_hash;
+         INSERT INTO millstream_inbox
+         VALUES (1, 1, 1, 0, 'one', 'a.b', NULL, 'acme', '7', 'applied', NULL, 0, 0);
+         UPDATE millstream_meta SET value = '1' WHERE name = 'version'",
+    )
+    .await
+    .unwrap();
+    let options = site.options(&app("hr"), site.address());
+    let error = site.connect().await.identity().await.unwrap_err();
+    assert!(error.to_string().contains("millstream migrate"), "{error}");
+    let migration = migrate(&options, None).await.unwrap();
+    let to = TABLES_VERSION;
+    assert_eq!(migration, Migration { from: 1, to });
+    let found = "SELECT event_id, content_hash FROM millstream_inbox";
+    assert_eq!(site.rows(found).await, ["one|NULL"]);
+    site.connect().await.identity().await.unwrap();
 }
 
 /// Killed before anything that it asks the server for: what it made is gone with it, and the next one

@@ -121,7 +121,9 @@ macro_rules! store_suite {
             nothing_is_resurrected_by_what_comes_again
             a_new_generation_resurrects_nothing
             the_checkpoint_outlives_the_inbox
-            another_event_under_a_known_id_has_no_effect
+            another_event_under_a_known_id_is_refused
+            a_waiting_event_whose_id_is_taken_is_refused
+            what_came_before_contents_were_kept_is_a_repeat
             event_ids_are_compared_byte_for_byte
             a_restored_database_catches_up
             a_store_with_a_prefix_works_the_same

@@ -1,8 +1,10 @@
+use std::collections::BTreeSet;
+
 use millstream_core::entry::{Entry, EntryId};
 use millstream_core::error::ErrorKind;
 use millstream_core::name::EventId;
 use millstream_core::outbox::Outbox as _;
-use millstream_core::store::Store as _;
+use millstream_core::store::{DeadLetter, DeadLetterQuery, Store};
 
 use super::model::{Cut, drive};
 use super::{Consumer, Source, TABLES, event, mappings, ready};
@@ -121,8 +123,9 @@ pub async fn the_checkpoint_outlives_the_inbox<S: Site>() {
     assert_eq!(site.rows("SELECT balance FROM accounts").await, ["105"]);
 }
 
-/// Whatever it says: the first one counts, in one batch and later.
-pub async fn another_event_under_a_known_id_has_no_effect<S: Site>() {
+/// Whatever it says: the first one counts, in one batch and later. The others are kept with the hashes of
+/// both, each once, and hold up nobody.
+pub async fn another_event_under_a_known_id_is_refused<S: Site>() {
     let site = S::make("").await;
     site.execute(TABLES).await.unwrap();
     let mut source = Source::shared();
@@ -133,18 +136,93 @@ pub async fn another_event_under_a_known_id_has_no_effect<S: Site>() {
         forged
     };
     let entries = source.send_all([
-        &forged("person.set", "7", r#"{"name":"Ada"}"#),
-        &forged("person.set", "7", r#"{"name":"Eve"}"#),
-        &forged("person.set", "8", r#"{"name":"Eve"}"#),
-        &forged("person.left", "7", "{}"),
+        &forged("person.set", "7", r#"{"name":"Ada","age":36}"#),
+        &forged("person.set", "7", r#"{"name":"Eve","age":36}"#),
+        &forged("person.set", "8", r#"{"name":"Ada","age":36}"#),
+        &forged("person.left", "7", r#"{"name":"Ada","age":36}"#),
+        &event("person.renamed", "acme", "7", r#"{"name":"Ada L."}"#),
+        // The first one, published again by somebody who writes it another way.
+        &forged("person.set", "7", r#"{ "age": 36, "name": "\u0041da" }"#),
     ]);
-    assert_eq!(
-        consumer.settle(&entries[..2]).await,
-        "1 applied, 1 repeated"
-    );
-    assert_eq!(consumer.settle(&entries).await, "4 repeated");
+    assert_eq!(consumer.settle(&entries[..2]).await, "1 applied, 1 dead");
+    let settled = consumer.settle(&entries).await;
+    assert_eq!(settled, "1 applied, 2 dead, 3 repeated");
+    assert_eq!(consumer.settle(&entries).await, "6 repeated");
     let found = site.rows("SELECT id, name FROM people").await;
-    assert_eq!(found, ["7|Ada"]);
+    assert_eq!(found, ["7|Ada L."]);
+
+    let letters = letters(&consumer).await;
+    let hashes: BTreeSet<&str> = letters
+        .iter()
+        .map(|letter| {
+            assert_eq!(letter.event_id.as_deref(), Some("one"));
+            assert_eq!(letter.tenant.as_deref(), Some("acme"));
+            assert_eq!(letter.key, None, "nothing waits behind it");
+            let words = letter.reason.split(" the hash of its contents is ");
+            let (by, own) = words.last().unwrap().split_once(", of these ").unwrap();
+            assert_eq!((by.len(), own.len()), (16, 16), "{}", letter.reason);
+            assert_ne!(by, own);
+            own
+        })
+        .collect();
+    assert_eq!(hashes.len(), 3, "each says something else");
+    let tracked = "SELECT status, count(*) FROM event_tracking GROUP BY status ORDER BY status";
+    assert_eq!(site.rows(tracked).await, ["failed|3", "processed|2"]);
+}
+
+async fn letters<H: Store>(consumer: &Consumer<H>) -> Vec<DeadLetter> {
+    let query = DeadLetterQuery {
+        limit: 100,
+        ..DeadLetterQuery::default()
+    };
+    consumer.store.dead_letters(&query).await.unwrap()
+}
+
+/// Nobody knows what it said.
+pub async fn what_came_before_contents_were_kept_is_a_repeat<S: Site>() {
+    let site = S::make("").await;
+    site.execute(TABLES).await.unwrap();
+    let mut source = Source::shared();
+    let mut consumer = Consumer::start(site.connect().await, source.feed(), mappings()).await;
+    let one = source.send(&event("person.set", "acme", "7", r#"{"name":"Ada"}"#));
+    consumer.settle(&[one]).await;
+    let forget = "UPDATE millstream_inbox SET content_hash = NULL";
+    site.execute(forget).await.unwrap();
+    let mut other = event("person.set", "acme", "7", r#"{"name":"Eve"}"#);
+    other.id = EventId::new("shared-1").ok();
+    let other = source.send(&other);
+    assert_eq!(consumer.settle(&[other]).await, "1 repeated");
+}
+
+/// An event of which a row is missing waits; meanwhile another one under its id is applied. What waits is
+/// told from a repeat, and what waits behind it goes on.
+pub async fn a_waiting_event_whose_id_is_taken_is_refused<S: Site>() {
+    let site = S::make("").await;
+    site.execute(TABLES).await.unwrap();
+    let mut source = Source::shared();
+    let mut consumer = Consumer::start(site.connect().await, source.feed(), mappings()).await;
+    let renamed = |id: &str, entity: &str, name: &str| {
+        let data = format!(r#"{{"name":"{name}"}}"#);
+        let mut renamed = event("person.renamed", "acme", entity, &data);
+        renamed.id = EventId::new(id).ok();
+        renamed
+    };
+    let entries = source.send_all([
+        &renamed("one", "7", "Ada"),
+        &renamed("two", "7", "Bob"),
+        &event("person.set", "acme", "8", r#"{"name":"Cid"}"#),
+        &renamed("one", "8", "Dan"),
+    ]);
+    let settled = consumer.settle(&entries).await;
+    assert_eq!(settled, "2 applied, 1 retrying, 1 blocked");
+    site.execute("INSERT INTO people (tenant_id, id, name) VALUES ('acme', '7', 'Eve')")
+        .await
+        .unwrap();
+    assert_eq!(consumer.settle_again().await, "1 applied, 1 dead");
+    assert_eq!(consumer.settle_again().await, "nothing");
+    let found = site.rows("SELECT id, name FROM people ORDER BY id").await;
+    assert_eq!(found, ["7|Bob", "8|Dan"]);
+    assert_eq!(letters(&consumer).await[0].key, None);
 }
 
 /// Case, blanks, forms of one letter and odd characters make another event, here as at the source.
