@@ -82,7 +82,19 @@ pub trait Store: Leases {
     async fn exceptions(&self, shard: &Shard, limit: usize)
     -> Result<(Vec<Exception>, u64), Error>;
 
-    /// How an event of an application ended here; none if it is not settled yet.
+    /// Removes rows of a feed from the inbox that are old and settled, among the first `limit` behind
+    /// `old.after`. What is parked stays.
+    ///
+    /// `old` has to leave what may come again: of the shared stream nothing else tells a repeat, nor of
+    /// an owned one what a new generation brings again.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database cannot be written. Some of
+    /// the rows may have gone.
+    async fn prune_inbox(&self, feed: &Feed, old: &Old, limit: usize) -> Result<Pruned, Error>;
+
+    /// How an event of an application ended here; none if it is not settled yet, or its row has gone.
     ///
     /// # Errors
     ///
@@ -144,6 +156,26 @@ impl Applied {
         self.repeated += more.repeated;
         self.took += more.took;
     }
+}
+
+/// Which rows of an inbox are old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Old {
+    /// Behind this entry.
+    pub after: EntryId,
+    /// Up to this one.
+    pub through: EntryId,
+    /// Of transactions that were begun before.
+    pub applied_before: Timestamp,
+}
+
+/// What was removed from an inbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// So many rows.
+    pub removed: u64,
+    /// There may be more behind this entry; none if not.
+    pub next: Option<EntryId>,
 }
 
 /// A table of the application.

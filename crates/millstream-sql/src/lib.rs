@@ -6,7 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `database.rs` | the type that implements the contracts of `millstream-core` |
-//! | `migrate.rs`, `schema.sql`, `schema_2.sql` | our tables, a script for each version |
+//! | `migrate.rs`, `schema.sql`, `schema_2.sql` … | our tables, a script for each version |
 //! | `leases.rs` | heartbeats, shard rows, epochs, checkpoints |
 //! | `apply.rs` | the transaction that settles a batch |
 //! | `write.rs` | statements for the application's tables |
@@ -23,7 +23,7 @@
 //! `literal.rs` the part of `write.rs` that writes values as texts, `number.rs` and `bound.rs` the part of
 //! `outbox.rs` that numbers events. SQLite numbers its schemas from their first release on, PostgreSQL
 //! from its own. What knows no SQL is there once, beside the folders: `batch.rs` and `tops.rs` for what a
-//! batch is made of, `address.rs` for URLs, `encryption.rs` for what may be wrong with it.
+//! batch is made of, `old.rs` for what of an inbox may go, `address.rs` for URLs, `encryption.rs` for what may be wrong with it.
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod address;
@@ -38,6 +38,8 @@ pub mod identifier;
 mod migration;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod old;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]

@@ -39,6 +39,7 @@ pub struct App {
     pub(crate) handlers: Handlers,
     pub(crate) lease: Option<Duration>,
     pub(crate) conflict_deadline: Option<Duration>,
+    pub(crate) inbox_retention: Option<Duration>,
     pub(crate) batch_max: Option<usize>,
     pub(crate) take_over: bool,
     pub(crate) parallel: bool,
@@ -80,6 +81,7 @@ impl App {
             handlers: Handlers::default(),
             lease: None,
             conflict_deadline: None,
+            inbox_retention: None,
             batch_max: None,
             take_over: false,
             parallel: false,
@@ -204,6 +206,16 @@ impl App {
     #[must_use]
     pub fn conflict_deadline(mut self, deadline: Duration) -> Self {
         self.conflict_deadline = Some(deadline);
+        self
+    }
+
+    /// Sets how long settled events stay in the inbox. 37 days by default.
+    ///
+    /// What comes again on the shared stream after that is taken for news, and what an event of longer ago
+    /// has come to is not known any more.
+    #[must_use]
+    pub fn inbox_retention(mut self, retention: Duration) -> Self {
+        self.inbox_retention = Some(retention);
         self
     }
 
@@ -413,6 +425,7 @@ impl App {
             },
             claim_idle: self.claim_idle.unwrap_or(defaults.claim_idle),
             conflict_deadline: self.conflict_deadline.unwrap_or(defaults.conflict_deadline),
+            inbox_retention: self.inbox_retention.unwrap_or(defaults.inbox_retention),
             from_oldest: self.from_oldest,
             ..defaults
         };

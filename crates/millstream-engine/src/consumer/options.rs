@@ -3,6 +3,9 @@ use std::time::Duration;
 use millstream_core::mapping::Spec;
 use millstream_core::name::{AppName, InstanceId, StreamName};
 
+/// A stream keeps events for 7 days by default, and a dead one may be published again a month later.
+const INBOX_RETENTION: Duration = Duration::from_secs(37 * 24 * 60 * 60);
+
 /// What a consumer does, and within which bounds.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -29,6 +32,9 @@ pub struct Options {
     /// How long an event that conflicts with other rows, because its parent is missing or a value is
     /// taken, is tried again before it is dead. An hour by default.
     pub conflict_deadline: Duration,
+    /// How long settled events stay in the inbox, which tells repeats of the shared stream, and what
+    /// happened to an event. 37 days by default: longer than anything may come again.
+    pub inbox_retention: Duration,
     /// Whether a group that another database holds is taken from it. False by default.
     pub take_over: bool,
     /// Whether a new subscriber follows a stream whose beginning is gone, from what there is. False by
@@ -50,6 +56,7 @@ impl Options {
             batch_max: 1_000,
             transaction_time: Duration::from_millis(20),
             conflict_deadline: Duration::from_secs(60 * 60),
+            inbox_retention: INBOX_RETENTION,
             take_over: false,
             from_oldest: false,
         }

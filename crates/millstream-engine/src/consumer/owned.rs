@@ -117,6 +117,7 @@ async fn pump(
         if let Err(stop) = settler.retry(cancel).await {
             return stop;
         }
+        settler.prune().await;
         while waiting.len() < settler.batch_size() {
             let Ok(chunk) = arrived.try_recv() else { break };
             waiting.extend(chunk);

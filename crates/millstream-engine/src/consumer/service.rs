@@ -26,7 +26,7 @@ use crate::consumer::following::Announced;
 use crate::consumer::judge::Judge;
 use crate::consumer::reporter::Reporter;
 use crate::consumer::retries::Retries;
-use crate::consumer::settler::{Settler, backoff};
+use crate::consumer::settler::{Pruning, Settler, backoff};
 use crate::consumer::{Options, owned, shared};
 use crate::membership::{Member, finish};
 use crate::pace::Pace;
@@ -301,6 +301,7 @@ impl Running {
             judge: self.judge.clone(),
             retries: Retries::new(Instant::now()),
             conflict_deadline: options.conflict_deadline,
+            pruning: Pruning::new(options.inbox_retention, Instant::now()),
             undisturbed: Instant::now(),
             told_exceptions: None,
             lease: lease.clone(),

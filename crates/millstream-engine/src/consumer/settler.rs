@@ -1,4 +1,5 @@
 mod again;
+mod prune;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ use crate::consumer::reporter::Reporter;
 use crate::consumer::retries::Retries;
 use crate::pace::Pace;
 use crate::status::{Handle, State};
+
+pub(super) use prune::Pruning;
 
 /// A busy feed reports no more often than this.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
@@ -85,6 +88,7 @@ pub(super) struct Settler {
     /// When parked events are tried again, and until when.
     pub(super) retries: Retries,
     pub(super) conflict_deadline: Duration,
+    pub(super) pruning: Pruning,
     /// Since when no feed of the application was seen paused or stalled by this one.
     pub(super) undisturbed: Instant,
     /// When exceptions were last told, if there were any under this lease.

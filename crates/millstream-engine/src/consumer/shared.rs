@@ -145,6 +145,7 @@ impl Worker {
             }
         }
         settler.retry(&self.cancel).await?;
+        settler.prune().await;
         let queue = settler.transport.queue.clone();
         let wait = READ_WAIT.min(settler.until_retry());
         let read = queue.read_group(&self.stream, &settler.member, limit, wait);

@@ -8,12 +8,14 @@ use millstream_core::entry::Shard;
 use millstream_core::error::Error;
 use millstream_core::lease::{Feed, Lease};
 use millstream_core::name::{AppName, EventId};
-use millstream_core::store::{Applied, Batch, DeadLetter, DeadLetterQuery, Store, Table};
+use millstream_core::store::{
+    Applied, Batch, DeadLetter, DeadLetterQuery, Old, Pruned, Store, Table,
+};
 
 use crate::mysql::database::Database;
 use crate::mysql::row::{number, text};
 use crate::mysql::session::values;
-use crate::mysql::{apply, dead_letters, parked, tables};
+use crate::mysql::{apply, dead_letters, inbox, parked, tables};
 
 #[async_trait]
 impl Store for Database {
@@ -58,6 +60,10 @@ impl Store for Database {
         limit: usize,
     ) -> Result<(Vec<Exception>, u64), Error> {
         dead_letters::of_shard(self, shard, limit).await
+    }
+
+    async fn prune_inbox(&self, feed: &Feed, old: &Old, limit: usize) -> Result<Pruned, Error> {
+        inbox::prune(self, feed, old, limit).await
     }
 
     async fn outcome(&self, source: &AppName, event: &EventId) -> Result<Option<Outcome>, Error> {

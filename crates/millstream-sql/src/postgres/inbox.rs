@@ -5,12 +5,17 @@ use deadpool_postgres::Transaction;
 use millstream_core::clock::Timestamp;
 use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery, Outcome};
+use millstream_core::entry::EntryId;
 use millstream_core::error::Error;
+use millstream_core::lease::{Feed, Role};
 use millstream_core::name::TenantId;
+use millstream_core::store::{Old, Pruned};
 
 use crate::batch::{Item, tenant};
 use crate::identifier::Prefix;
-use crate::postgres::database::while_doing;
+use crate::old;
+use crate::postgres::database::{Database, while_doing};
+use crate::postgres::leases::{columns, number};
 
 /// How a delivery ended.
 pub(super) struct Settled<'a> {
@@ -125,4 +130,72 @@ pub(super) fn storable(text: &str) -> Cow<'_, str> {
     } else {
         text.into()
     }
+}
+
+/// Removes rows that are old and settled, in transactions of their own: nothing depends on all of them.
+pub(super) async fn prune(
+    db: &Database,
+    feed: &Feed,
+    old: &Old,
+    limit: usize,
+) -> Result<Pruned, Error> {
+    const DOING: &str = "prune the inbox";
+    let failed = while_doing(DOING);
+    let connection = db.connection(DOING).await?;
+    let look = connection
+        .prepare_cached(&db.sql(
+            "SELECT i.shard, i.generation, i.seq, i.applied_at, d.id IS NOT NULL
+             FROM ~millstream_inbox i
+             LEFT JOIN ~dead_letters d
+               ON d.shard = i.shard AND d.generation = i.generation AND d.seq = i.seq
+                 AND d.twin = i.twin
+             WHERE i.shard = (SELECT id FROM ~millstream_shards
+                              WHERE role = $1 AND stream = $2 AND source = $3 AND shard = $4)
+               AND (i.generation, i.seq) > ($5, $6)
+             ORDER BY i.generation, i.seq LIMIT $7",
+        ))
+        .await
+        .map_err(failed)?;
+    let (stream, source, shard) = columns(feed);
+    let found = connection
+        .query(
+            &look,
+            &[
+                &Role::Consumer.as_str(),
+                &stream,
+                &source,
+                &shard,
+                &old.after.high.cast_signed(),
+                &old.after.low.cast_signed(),
+                &i64::try_from(limit).unwrap_or(i64::MAX),
+            ],
+        )
+        .await
+        .map_err(failed)?;
+    let rows: Vec<old::Row> = found
+        .iter()
+        .map(|row| old::Row {
+            at: EntryId::new(number(row, 1), number(row, 2)),
+            applied_at: Timestamp::from_millis(row.get(3)),
+            parked: row.get(4),
+        })
+        .collect();
+    let (ranges, pruned) = old::going(&rows, old, limit);
+    let remove = connection
+        .prepare_cached(&db.sql(
+            "DELETE FROM ~millstream_inbox
+             WHERE shard = $1 AND (generation, seq) >= ($2, $3) AND (generation, seq) <= ($4, $5)",
+        ))
+        .await
+        .map_err(failed)?;
+    for (first, last) in ranges {
+        let shard: i64 = found[0].get(0);
+        let place = |at: EntryId| (at.high.cast_signed(), at.low.cast_signed());
+        let (first, last) = (place(first), place(last));
+        connection
+            .execute(&remove, &[&shard, &first.0, &first.1, &last.0, &last.1])
+            .await
+            .map_err(failed)?;
+    }
+    Ok(pruned)
 }

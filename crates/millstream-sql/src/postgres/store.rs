@@ -8,11 +8,13 @@ use millstream_core::entry::Shard;
 use millstream_core::error::Error;
 use millstream_core::lease::{Feed, Lease};
 use millstream_core::name::{AppName, EventId};
-use millstream_core::store::{Applied, Batch, DeadLetter, DeadLetterQuery, Store, Table};
+use millstream_core::store::{
+    Applied, Batch, DeadLetter, DeadLetterQuery, Old, Pruned, Store, Table,
+};
 
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::leases::number;
-use crate::postgres::{apply, dead_letters, parked, tables};
+use crate::postgres::{apply, dead_letters, inbox, parked, tables};
 
 #[async_trait]
 impl Store for Database {
@@ -55,6 +57,10 @@ impl Store for Database {
     ) -> Result<(Vec<Exception>, u64), Error> {
         let db = self.connection("read what is parked of a shard").await?;
         dead_letters::of_shard(&**db, &self.options.prefix, shard, limit).await
+    }
+
+    async fn prune_inbox(&self, feed: &Feed, old: &Old, limit: usize) -> Result<Pruned, Error> {
+        inbox::prune(self, feed, old, limit).await
     }
 
     async fn outcome(&self, source: &AppName, event: &EventId) -> Result<Option<Outcome>, Error> {

@@ -9,10 +9,12 @@ use millstream_core::entry::Shard;
 use millstream_core::error::Error;
 use millstream_core::lease::{Feed, Lease};
 use millstream_core::name::{AppName, EventId};
-use millstream_core::store::{Applied, Batch, DeadLetter, DeadLetterQuery, Store, Table};
+use millstream_core::store::{
+    Applied, Batch, DeadLetter, DeadLetterQuery, Old, Pruned, Store, Table,
+};
 
 use crate::sqlite::database::{Database, while_doing};
-use crate::sqlite::{apply, dead_letters, parked, tables};
+use crate::sqlite::{apply, dead_letters, inbox, parked, tables};
 
 #[async_trait]
 impl Store for Database {
@@ -62,6 +64,12 @@ impl Store for Database {
     ) -> Result<(Vec<Exception>, u64), Error> {
         let shard = shard.clone();
         self.read(move |db, options| dead_letters::of_shard(db, &options.prefix, &shard, limit))
+            .await
+    }
+
+    async fn prune_inbox(&self, feed: &Feed, old: &Old, limit: usize) -> Result<Pruned, Error> {
+        let (feed, old) = (feed.clone(), *old);
+        self.write(move |db, options| inbox::prune(db, &options.prefix, &feed, &old, limit))
             .await
     }
 

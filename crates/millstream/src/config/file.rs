@@ -63,6 +63,7 @@ pub(super) struct App {
     pub(super) lease: Option<Spanned<String>>,
     pub(super) batch_max: Option<Spanned<usize>>,
     pub(super) conflict_deadline: Option<Spanned<String>>,
+    pub(super) inbox_retention: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) parallel: bool,
     #[serde(default)]

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::Spanned;
 
@@ -24,6 +25,10 @@ use crate::handlers::Handlers;
 
 /// Events of one transaction, at most: more only hold locks for longer.
 const BATCH_MAX: usize = 10_000;
+
+/// How long after its time an event of the shared stream may be published again and still be told from
+/// news.
+const REPUBLISHED_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A configuration that makes sense in itself.
 #[derive(Debug, Clone)]
@@ -142,6 +147,8 @@ impl Config {
         let conflict_deadline = file
             .conflict_deadline
             .and_then(|deadline| checker.duration(&deadline));
+        let inbox_retention =
+            self.inbox_retention(file.inbox_retention.as_ref(), &subscribes, checker);
         if let Some(batch_max) = &file.batch_max
             && !(1..=BATCH_MAX).contains(batch_max.get_ref())
         {
@@ -174,6 +181,7 @@ impl Config {
                 lease,
                 batch_max: file.batch_max.map(Spanned::into_inner),
                 conflict_deadline,
+                inbox_retention: Some(inbox_retention),
                 take_over: false,
                 parallel: file.parallel,
                 claim_idle: None,
@@ -181,6 +189,32 @@ impl Config {
                 begin_generation: false,
             },
         );
+    }
+
+    /// How long an inbox is kept: longer than what its streams keep can come again.
+    fn inbox_retention(
+        &self,
+        text: Option<&Spanned<String>>,
+        subscribes: &[StreamName],
+        checker: &mut Checker<'_>,
+    ) -> Duration {
+        let streams = subscribes.iter().map(|name| self.stream(name).retention);
+        let least = streams.max().unwrap_or_default() + REPUBLISHED_MAX;
+        let Some((text, retention)) = text.and_then(|text| Some((text, checker.duration(text)?)))
+        else {
+            return least;
+        };
+        if retention < least {
+            let day = 24 * 60 * 60;
+            let days = least.as_secs().div_ceil(day);
+            let message = format!("inbox_retention is at least {days}d here");
+            let help =
+                "it has to outlive the streams by 30 days: what comes again later than that is \
+                        applied again"
+                    .to_owned();
+            checker.find(text.span(), message, Some(help));
+        }
+        retention
     }
 
     /// How a stream is kept, by its section or by default.

@@ -272,6 +272,19 @@ fn a_duration_that_is_none_is_shown() {
 }
 
 #[test]
+fn an_inbox_that_is_kept_too_short_is_shown() {
+    insta::assert_snapshot!(refusal("lease = \"30s\"", "inbox_retention = \"30d\""), @r#"
+    error: inbox_retention is at least 44d here
+      --> millstream.toml:22:19
+       |
+    22 | inbox_retention = "30d"
+       |                   ^^^^^
+       |
+       = help: it has to outlive the streams by 30 days: what comes again later than that is applied again
+    "#);
+}
+
+#[test]
 fn too_many_shards_are_shown() {
     insta::assert_snapshot!(refusal("shards = 8", "shards = 2000"), @r#"
     error: shards go from 1 to 1024

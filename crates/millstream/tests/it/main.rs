@@ -12,6 +12,7 @@ mod gaps;
 mod kinds;
 mod outages;
 mod panicking;
+mod pruning;
 mod read_only;
 #[cfg(feature = "redis")]
 mod redis;

@@ -15,6 +15,7 @@ mod generation;
 pub mod handlers;
 mod key;
 mod model;
+mod old;
 mod parked;
 mod partial;
 mod plain;
@@ -36,6 +37,7 @@ pub use generation::*;
 pub use handlers::*;
 pub use key::*;
 pub use model::*;
+pub use old::*;
 pub use parked::*;
 pub use partial::*;
 pub use poison::*;
@@ -124,6 +126,10 @@ macro_rules! store_suite {
             another_event_under_a_known_id_is_refused
             a_waiting_event_whose_id_is_taken_is_refused
             what_came_before_contents_were_kept_is_a_repeat
+            old_rows_of_the_inbox_go
+            what_comes_again_after_its_row_has_gone
+            twins_go_together
+            an_empty_inbox_is_pruned
             event_ids_are_compared_byte_for_byte
             a_restored_database_catches_up
             a_store_with_a_prefix_works_the_same
