@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::acknowledgment::Exception;
 use crate::clock::Timestamp;
-use crate::delivery::{Counts, Delivery, Outcome};
+use crate::delivery::{Counts, Delivery, Outcome, Reason};
 use crate::entry::{EntryId, Shard};
 use crate::error::Error;
 use crate::lease::{Checkpoint, Feed, Lease, Leases};
@@ -122,6 +122,51 @@ pub struct Batch {
     pub applied_at: Timestamp,
     /// Set where the deliveries are parked events that are tried again: the checkpoint stays then.
     pub again: Option<Again>,
+    /// Set where a delivery stands in the way of all others: it is parked for this reason, to be tried
+    /// again, and not tried now.
+    pub set_aside: Option<Reason>,
+}
+
+impl Batch {
+    /// Its two halves, for transactions of their own. It has two deliveries at least.
+    #[must_use]
+    pub fn halves(&self) -> (Self, Self) {
+        let middle = self.deliveries.len() / 2;
+        let (left, right) = self.deliveries.split_at(middle);
+        let (first, second) = match &self.again {
+            None => (None, None),
+            Some(again) => {
+                let part = |numbers: &[i64]| Again {
+                    numbers: numbers.into(),
+                    dead_before: again.dead_before,
+                };
+                let (left, right) = again.numbers.split_at(middle);
+                (Some(part(left)), Some(part(right)))
+            }
+        };
+        // What is tried again does not move the checkpoint, and on the shared stream older entries than it
+        // come.
+        let between = match (&self.again, left.last()) {
+            (None, Some(last)) if last.entry > self.from.at => Checkpoint {
+                at: last.entry,
+                event_id: last.event_id().cloned(),
+            },
+            (None, _) => self.from.clone(),
+            (Some(_), _) => self.to.clone(),
+        };
+        let half = |from: &Checkpoint, to: &Checkpoint, deliveries: &[Delivery], again| Self {
+            from: from.clone(),
+            to: to.clone(),
+            deliveries: deliveries.into(),
+            applied_at: self.applied_at,
+            again,
+            set_aside: self.set_aside.clone(),
+        };
+        (
+            half(&self.from, &between, left, first),
+            half(&between, &self.to, right, second),
+        )
+    }
 }
 
 /// Parked events that are tried again.

@@ -7,10 +7,10 @@ use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery, Outcome, Reason};
 use millstream_core::entry::Shard;
 use millstream_core::error::{Error, ErrorKind};
-use millstream_core::lease::{Checkpoint, Feed};
+use millstream_core::lease::Feed;
 use millstream_core::limits::CONFLICT_TRIES_MIN;
 use millstream_core::name::{EventId, PartitionKey, TenantId};
-use millstream_core::store::{Again, Applied, Batch};
+use millstream_core::store::Applied;
 
 /// How repeats are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,40 +217,13 @@ impl Ending {
     }
 }
 
-/// The two halves of a batch, for transactions of their own. It has two deliveries at least.
-pub(crate) fn halves(batch: &Batch) -> (Batch, Batch) {
-    let middle = batch.deliveries.len() / 2;
-    let (left, right) = batch.deliveries.split_at(middle);
-    let (first, second) = match &batch.again {
-        None => (None, None),
-        Some(again) => {
-            let part = |numbers: &[i64]| Again {
-                numbers: numbers.into(),
-                dead_before: again.dead_before,
-            };
-            let (left, right) = again.numbers.split_at(middle);
-            (Some(part(left)), Some(part(right)))
-        }
-    };
-    // What is tried again does not move the checkpoint.
-    let between = match (&batch.again, left.last()) {
-        (None, Some(last)) => Checkpoint {
-            at: last.entry,
-            event_id: last.event_id().cloned(),
-        },
-        _ => batch.to.clone(),
-    };
-    let half = |from: &Checkpoint, to: &Checkpoint, deliveries: &[Delivery], again| Batch {
-        from: from.clone(),
-        to: to.clone(),
-        deliveries: deliveries.into(),
-        applied_at: batch.applied_at,
-        again,
-    };
-    (
-        half(&batch.from, &between, left, first),
-        half(&between, &batch.to, right, second),
-    )
+/// How deliveries end that are set aside for this reason: they stand in the way of others, and are not
+/// tried now. What has ended before stays as it is.
+pub(crate) fn set_aside(dedupe: Dedupe<'_>, items: &[Item<'_>], reason: &Reason) -> Vec<Ending> {
+    let none = Seen::new();
+    let parked = || Ending::Parked(Outcome::Retrying, reason.clone());
+    let ending = |item| dedupe.ended(item, [&none, &none]).unwrap_or_else(parked);
+    items.iter().map(ending).collect()
 }
 
 /// Source, tenant and key as they are written down.

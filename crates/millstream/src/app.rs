@@ -39,6 +39,7 @@ pub struct App {
     pub(crate) handlers: Handlers,
     pub(crate) lease: Option<Duration>,
     pub(crate) conflict_deadline: Option<Duration>,
+    pub(crate) stuck_after: Option<Duration>,
     pub(crate) inbox_retention: Option<Duration>,
     pub(crate) batch_max: Option<usize>,
     pub(crate) take_over: bool,
@@ -81,6 +82,7 @@ impl App {
             handlers: Handlers::default(),
             lease: None,
             conflict_deadline: None,
+            stuck_after: None,
             inbox_retention: None,
             batch_max: None,
             take_over: false,
@@ -206,6 +208,16 @@ impl App {
     #[must_use]
     pub fn conflict_deadline(mut self, deadline: Duration) -> Self {
         self.conflict_deadline = Some(deadline);
+        self
+    }
+
+    /// Sets how long a batch may fail while the database works, until the event is looked for that stands in
+    /// the way of the others, such as one whose row somebody else has locked. 30 s by default.
+    ///
+    /// The others are applied then, but for those of its key, and it is tried again until it goes.
+    #[must_use]
+    pub fn stuck_after(mut self, time: Duration) -> Self {
+        self.stuck_after = Some(time);
         self
     }
 
@@ -425,6 +437,7 @@ impl App {
             },
             claim_idle: self.claim_idle.unwrap_or(defaults.claim_idle),
             conflict_deadline: self.conflict_deadline.unwrap_or(defaults.conflict_deadline),
+            stuck_after: self.stuck_after.unwrap_or(defaults.stuck_after),
             inbox_retention: self.inbox_retention.unwrap_or(defaults.inbox_retention),
             from_oldest: self.from_oldest,
             ..defaults

@@ -32,6 +32,10 @@ pub struct Options {
     /// How long an event that conflicts with other rows, because its parent is missing or a value is
     /// taken, is tried again before it is dead. An hour by default.
     pub conflict_deadline: Duration,
+    /// How long a batch may fail while the database works until the event is looked for that stands in the
+    /// way of the others, such as one whose row somebody else has locked. It is tried again like one that
+    /// conflicts, but never dead for that. 30 s by default.
+    pub stuck_after: Duration,
     /// How long settled events stay in the inbox, which tells repeats of the shared stream, and what
     /// happened to an event. 37 days by default: longer than anything may come again.
     pub inbox_retention: Duration,
@@ -56,6 +60,7 @@ impl Options {
             batch_max: 1_000,
             transaction_time: Duration::from_millis(20),
             conflict_deadline: Duration::from_secs(60 * 60),
+            stuck_after: Duration::from_secs(30),
             inbox_retention: INBOX_RETENTION,
             take_over: false,
             from_oldest: false,

@@ -301,6 +301,7 @@ impl Running {
             judge: self.judge.clone(),
             retries: Retries::new(Instant::now()),
             conflict_deadline: options.conflict_deadline,
+            stuck_after: options.stuck_after,
             pruning: Pruning::new(options.inbox_retention, Instant::now()),
             undisturbed: Instant::now(),
             told_exceptions: None,

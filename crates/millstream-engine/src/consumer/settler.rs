@@ -1,5 +1,6 @@
 mod again;
 mod prune;
+mod stuck;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use millstream_core::limits::EXCEPTIONS_MAX;
 use millstream_core::name::StreamName;
 use millstream_core::queue::Member;
 use millstream_core::retry::RetryPolicy;
-use millstream_core::store::{Batch, Store};
+use millstream_core::store::{Applied, Batch, Store};
 
 use crate::Transport;
 use crate::backoff::Backoff;
@@ -31,6 +32,7 @@ use crate::pace::Pace;
 use crate::status::{Handle, State};
 
 pub(super) use prune::Pruning;
+use stuck::{Patience, set_aside};
 
 /// A busy feed reports no more often than this.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
@@ -89,6 +91,8 @@ pub(super) struct Settler {
     pub(super) retries: Retries,
     pub(super) conflict_deadline: Duration,
     pub(super) pruning: Pruning,
+    /// How long an outage is one.
+    pub(super) stuck_after: Duration,
     /// Since when no feed of the application was seen paused or stalled by this one.
     pub(super) undisturbed: Instant,
     /// When exceptions were last told, if there were any under this lease.
@@ -142,14 +146,34 @@ impl Settler {
         cancel: &CancellationToken,
     ) -> Result<(), Stop> {
         let entries: Vec<EntryId> = deliveries.iter().map(|delivery| delivery.entry).collect();
-        let count = deliveries.len();
-        let mut batch = Batch {
+        let batch = Batch {
             from: self.committed.clone(),
             to,
             deliveries: deliveries.into(),
             applied_at: self.clock.now(),
             again: None,
+            set_aside: None,
         };
+        let mut pieces = vec![(batch, self.patience())];
+        while let Some((piece, patience)) = pieces.pop() {
+            if let Some((first, second)) = self.settle_piece(piece, patience, cancel).await? {
+                pieces.extend([(second, Patience::NONE), (first, Patience::NONE)]);
+            }
+        }
+        if let Feed::Shared(stream) = self.lease.feed.clone() {
+            self.ack(&stream, &entries, cancel).await?;
+        }
+        self.report(false).await;
+        Ok(())
+    }
+
+    /// Settles a batch, or says into what to split it, since something in it stands in the way.
+    async fn settle_piece(
+        &mut self,
+        mut batch: Batch,
+        mut patience: Patience,
+        cancel: &CancellationToken,
+    ) -> Result<Option<(Batch, Batch)>, Stop> {
         let applied = loop {
             match self.store.apply(&self.lease, &batch).await {
                 Ok(applied) => break Some(applied),
@@ -160,20 +184,30 @@ impl Settler {
                 }
                 Err(error) => {
                     self.pause(&error);
-                    if !self.backoff.wait(cancel).await {
+                    if self.stands_in_the_way(&batch, &error, &mut patience).await {
+                        if batch.deliveries.len() > 1 {
+                            return Ok(Some(batch.halves()));
+                        }
+                        batch.set_aside = Some(set_aside(&error));
+                    } else if !self.backoff.wait(cancel).await {
                         return Err(Stop::Cancelled);
                     }
                 }
             }
             batch.applied_at = self.clock.now();
         };
-
         self.resume();
+        self.settled(batch, applied);
+        Ok(None)
+    }
+
+    /// Notes that a batch is committed, and what came of it, if we were told.
+    fn settled(&mut self, batch: Batch, applied: Option<Applied>) {
         self.committed = batch.to.clone();
-        self.seen = batch.to;
+        self.seen = batch.to.clone();
         self.committed_at = Instant::now();
         if let Some(applied) = applied {
-            self.pace.observe(count, applied.took);
+            self.pace.observe(batch.deliveries.len(), applied.took);
             let dead = applied.counts.get(Outcome::Dead);
             let blocked = applied.counts.get(Outcome::Blocked);
             let retrying = applied.counts.get(Outcome::Retrying);
@@ -201,11 +235,6 @@ impl Settler {
         }
         self.handle
             .update_feed(&self.lease.feed, |feed| feed.at = self.committed.at);
-        if let Feed::Shared(stream) = self.lease.feed.clone() {
-            self.ack(&stream, &entries, cancel).await?;
-        }
-        self.report(false).await;
-        Ok(())
     }
 
     /// After a failed comparison: was it our own commit, whose answer got lost? True if so.

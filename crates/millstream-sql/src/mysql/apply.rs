@@ -164,9 +164,10 @@ async fn settle(
     )
     .await
     .map_err(Failure::Whole)?;
-    match search {
-        Search::None => settling.settle_at_once(&items).await?,
-        Search::Halves => settling.settle(&items).await.map_err(Failure::Whole)?,
+    match (&batch.set_aside, search) {
+        (Some(reason), _) => settling.set_aside(&items, reason),
+        (None, Search::None) => settling.settle_at_once(&items).await?,
+        (None, Search::Halves) => settling.settle(&items).await.map_err(Failure::Whole)?,
     }
     let (any_parked, endings) = settling.end();
     match &batch.again {

@@ -10,7 +10,7 @@ use millstream_core::fold::fold;
 use millstream_core::lease::Feed;
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Dedupe, Ending, Item, Key, Seen};
+use crate::batch::{Dedupe, Ending, Item, Key, Seen, set_aside};
 use crate::mysql::database::Database;
 use crate::mysql::dead_letters;
 use crate::mysql::handler::call;
@@ -126,6 +126,11 @@ impl<'s, 'a> Settling<'s, 'a> {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Sets everything aside for this reason, without trying it.
+    pub(super) fn set_aside(&mut self, items: &[Item<'a>], reason: &Reason) {
+        self.endings = set_aside(self.dedupe, items, reason);
     }
 
     fn park(&mut self, delivery: &'a Delivery, error: &Error) {

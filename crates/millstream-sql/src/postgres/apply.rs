@@ -9,7 +9,7 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 
-use crate::batch::{Dedupe, Ending, Item, Tried, halves, items};
+use crate::batch::{Dedupe, Ending, Item, Tried, items, set_aside};
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::dead_letters::{self, Parked};
 use crate::postgres::inbox::{self, Settled};
@@ -52,7 +52,7 @@ async fn apply_apart(
             Failure::Whole(error) | Failure::Event(error) | Failure::Commit(error) => error,
         });
     }
-    let (first, second) = halves(batch);
+    let (first, second) = batch.halves();
     let mut applied = apply(db, lease, &first).await?;
     let more = apply(db, lease, &second).await?;
     applied.add(&more);
@@ -131,13 +131,14 @@ async fn attempt(
     let mut settling = Settling::begin(db, &tx, lease, dedupe, batch.again.is_none(), &items)
         .await
         .map_err(bookkeeping)?;
-    match search {
-        Search::None => settling.settle_all(&items).await?,
-        Search::Halves => settling
+    match (&batch.set_aside, search) {
+        (Some(reason), _) => settling.endings = set_aside(dedupe, &items, reason),
+        (None, Search::None) => settling.settle_all(&items).await?,
+        (None, Search::Halves) => settling
             .settle_apart(&items)
             .await
             .map_err(Failure::Whole)?,
-        Search::Park(error) => {
+        (None, Search::Park(error)) => {
             for item in &items {
                 settling.park(item.delivery, error);
             }

@@ -12,7 +12,7 @@ use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Dedupe, Ending, Item, Key, Seen, Tried, halves, items};
+use crate::batch::{Dedupe, Ending, Item, Key, Seen, Tried, items, set_aside};
 use crate::sqlite::database::{Options, while_doing};
 use crate::sqlite::dedupe;
 use crate::sqlite::handler::{Handler, Lent};
@@ -54,7 +54,7 @@ fn apply_apart(
             Failure::Whole(error) | Failure::Event(error) | Failure::Commit(error) => error,
         });
     }
-    let (first, second) = halves(batch);
+    let (first, second) = batch.halves();
     let mut applied = apply(db, options, lease, &first)?;
     let more = apply(db, options, lease, &second)?;
     applied.add(&more);
@@ -138,13 +138,14 @@ fn attempt(
     // What is tried again is itself what others wait behind.
     settling.any_parked &= batch.again.is_none();
     let items = items(&batch.deliveries, &contents, &found);
-    match search {
-        Search::None => {
+    match (&batch.set_aside, search) {
+        (Some(reason), _) => settling.endings = set_aside(dedupe, &items, reason),
+        (None, Search::None) => {
             let endings = settling.try_range(&items)?;
             settling.endings = endings;
         }
-        Search::Halves => settling.settle(&items).map_err(Failure::Whole)?,
-        Search::Park(error) => {
+        (None, Search::Halves) => settling.settle(&items).map_err(Failure::Whole)?,
+        (None, Search::Park(error)) => {
             for item in &items {
                 settling.park(item.delivery, error);
             }

@@ -181,6 +181,7 @@ impl Config {
                 lease,
                 batch_max: file.batch_max.map(Spanned::into_inner),
                 conflict_deadline,
+                stuck_after: None,
                 inbox_retention: Some(inbox_retention),
                 take_over: false,
                 parallel: file.parallel,

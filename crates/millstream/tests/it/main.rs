@@ -23,5 +23,7 @@ mod sharing;
 mod site;
 mod stopping;
 mod streams;
+#[cfg(feature = "postgres")]
+mod stuck;
 #[cfg(feature = "redis")]
 mod transport;

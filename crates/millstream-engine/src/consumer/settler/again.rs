@@ -57,6 +57,7 @@ impl Settler {
             to: at,
             deliveries: deliveries.into(),
             applied_at: now,
+            set_aside: None,
             again: Some(Again {
                 numbers: numbers.into(),
                 dead_before: self.dead_before(now),

@@ -88,6 +88,7 @@ impl<H: Store> Consumer<H> {
             deliveries: deliveries.into(),
             applied_at: NOW,
             again: None,
+            set_aside: None,
         }
     }
 
@@ -183,6 +184,7 @@ impl<H: Store> Consumer<H> {
             to: self.at.clone(),
             deliveries: deliveries.into(),
             applied_at: NOW,
+            set_aside: None,
             again: Some(Again {
                 numbers: numbers.into(),
                 dead_before,
