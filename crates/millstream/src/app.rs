@@ -312,7 +312,7 @@ impl App {
     }
 
     #[cfg(feature = "postgres")]
-    fn postgres(&self, server: &postgres::Server) -> postgres::Options {
+    pub(crate) fn postgres(&self, server: &postgres::Server) -> postgres::Options {
         let defaults = postgres::Options::new(self.name.clone(), server.clone());
         postgres::Options {
             prefix: self.prefix.clone(),

@@ -171,7 +171,7 @@ fn scripts_get_json() -> Result<()> {
     );
     assert_eq!(
         folder.run(&["config", "check", "--json"]).json()?,
-        [json!({ "ok": true, "databases": ["crm", "hr"], "remarks": [] })]
+        [json!({ "ok": true, "databases": ["crm", "hr"], "problems": [], "remarks": [] })]
     );
     let config = folder.run(&["config", "show", "--json"]).json()?;
     assert_eq!(names(&config[0])?, ["apps", "transport"]);

@@ -1,6 +1,7 @@
 //! The binary as people and scripts meet it: arguments, stdout, stderr, exit codes, signals.
 
 mod capturing;
+mod checking;
 mod dead_letters;
 mod demo;
 mod employees;

@@ -14,7 +14,7 @@ use millstream_core::clock::Clock;
 use millstream_core::entry::EntryId;
 use millstream_core::error::ErrorKind;
 use millstream_core::lease::{Feed, Lease, Role};
-use millstream_core::mapping::{self, Problem};
+use millstream_core::mapping::{self, Problem, Router, Spec};
 use millstream_core::name::{AppName, DatabaseId, InstanceId, StreamName};
 use millstream_core::queue;
 use millstream_core::retry::RetryPolicy;
@@ -183,16 +183,9 @@ impl Consumer {
     }
 
     async fn judge(&self) -> Result<Judge, Error> {
-        let names = mapping::table_names(&self.options.mappings);
-        let described = self.store.tables(&names).await?;
-        let known = names.into_iter().zip(described);
-        let tables: HashMap<_, Table> = known
-            .filter_map(|(name, table)| Some((name, table?)))
-            .collect();
-        let router = mapping::compile(&self.options.mappings, &tables).map_err(Error::Mappings)?;
         Ok(Judge {
             application: self.options.application.clone(),
-            router,
+            router: fit(&*self.store, &self.options.mappings).await?,
             handled: self.store.handled().into_iter().collect(),
             clock: self.clock.clone(),
         })
@@ -212,6 +205,22 @@ impl Consumer {
             self.handle.update(|status| status.paused = None);
         }
     }
+}
+
+/// Fits mappings to the tables of a database, as each consumer does before its first event.
+///
+/// # Errors
+///
+/// [`Error::Mappings`] with everything that is malformed or does not fit; [`Error::Store`] when the
+/// tables cannot be looked at.
+pub async fn fit(store: &dyn Store, mappings: &[Spec]) -> Result<Router, Error> {
+    let names = mapping::table_names(mappings);
+    let described = store.tables(&names).await?;
+    let known = names.into_iter().zip(described);
+    let tables: HashMap<_, Table> = known
+        .filter_map(|(name, table)| Some((name, table?)))
+        .collect();
+    mapping::compile(mappings, &tables).map_err(Error::Mappings)
 }
 
 /// A consumer that has begun: its feeds, and a task for each.

@@ -137,18 +137,7 @@ impl Relay {
         let identity = self.outbox.identity().await?;
         let rows = self.outbox.leases(Role::Relay).await?;
         for stream in &self.options.publishes {
-            let found = rows
-                .iter()
-                .filter(|row| *row.feed.stream() == stream.name)
-                .count();
-            let found = u16::try_from(found).unwrap_or(u16::MAX);
-            if found != 0 && found != stream.shards {
-                return Err(Error::ShardsChanged {
-                    stream: stream.name.clone(),
-                    found,
-                    configured: stream.shards,
-                });
-            }
+            fit(&rows, stream)?;
             let shard = |number| {
                 Feed::Owned(Shard {
                     stream: stream.name.clone(),
@@ -193,6 +182,25 @@ impl Relay {
             self.handle.update(|status| status.paused = None);
         }
     }
+}
+
+/// Compares a stream with the rows of [`Role::Relay`] in its publisher's database, as each relay does
+/// before it sends anything. One that has none there is new, and may have any number of shards.
+///
+/// # Errors
+///
+/// [`Error::ShardsChanged`] when it has another number of shards there.
+pub fn fit(rows: &[LeaseRow], stream: &StreamOptions) -> Result<(), Error> {
+    let is_of = |row: &&LeaseRow| *row.feed.stream() == stream.name;
+    let found = u16::try_from(rows.iter().filter(is_of).count()).unwrap_or(u16::MAX);
+    if found != 0 && found != stream.shards {
+        return Err(Error::ShardsChanged {
+            stream: stream.name.clone(),
+            found,
+            configured: stream.shards,
+        });
+    }
+    Ok(())
 }
 
 /// How often rows without a stream are looked for.

@@ -2,5 +2,6 @@
 
 mod flow;
 mod forks;
+mod rights;
 mod setups;
 mod site;
