@@ -1,5 +1,6 @@
 //! The binary as people and scripts meet it: arguments, stdout, stderr, exit codes, signals.
 
+mod away;
 mod capturing;
 mod checking;
 mod dead_letters;
