@@ -10,6 +10,7 @@ mod files;
 mod flow;
 mod folder;
 mod help;
+mod logging;
 mod plain;
 #[cfg(feature = "redis")]
 mod redis;
