@@ -40,12 +40,7 @@ impl<'a> Problems<'a> {
             "error": message,
             "code": code as u8,
         }));
-        self.code = match self.code {
-            Code::Done => code,
-            // What waiting does not mend has the lower number.
-            known if (code as u8) < known as u8 => code,
-            known => known,
-        };
+        self.code = self.code.and(code);
     }
 
     /// What was told, as JSON.

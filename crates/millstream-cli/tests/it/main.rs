@@ -18,3 +18,4 @@ mod refusals;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod servers;
 mod terminal;
+mod waiting;
