@@ -35,6 +35,7 @@ mod write;
 pub use database::Database;
 pub use handler::{Handler, Handlers};
 pub use migrate::{TABLES_VERSION, migrate, pending};
+pub use notify::notifies;
 pub use options::Options;
 pub use publish::{publish, publish_all};
 pub use rights::missing_rights;

@@ -5,3 +5,4 @@ mod forks;
 mod rights;
 mod setups;
 mod site;
+mod telling;
