@@ -49,7 +49,9 @@ impl App {
                 misfits.extend(problems.into_iter().map(Misfit::Mapping));
             }
             Err(consumer::Error::Store(error)) => return Err(error),
-            Err(_) => unreachable!("mappings alone are looked at"),
+            Err(refusal) => {
+                return Err(Error::new(ErrorKind::Misconfigured, refusal.to_string()));
+            }
         }
         for (at, source) in self.sources.iter().enumerate() {
             match database.capture_statements(source).await {
