@@ -22,6 +22,18 @@ pub(crate) enum Code {
     Parked = 7,
 }
 
+impl Code {
+    /// The number for what ended in several ways: the lowest of those that are not 0, since what waiting
+    /// does not mend has lower ones.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Done, code) | (code, Self::Done) => code,
+            (one, other) if (one as u8) <= other as u8 => one,
+            (_, other) => other,
+        }
+    }
+}
+
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
         Self::from(code as u8)

@@ -336,7 +336,7 @@ impl App {
     }
 
     #[cfg(feature = "postgres")]
-    fn postgres(&self, server: &postgres::Server) -> postgres::Options {
+    pub(crate) fn postgres(&self, server: &postgres::Server) -> postgres::Options {
         let defaults = postgres::Options::new(self.name.clone(), server.clone());
         postgres::Options {
             prefix: self.prefix.clone(),
@@ -413,6 +413,20 @@ impl App {
             }
             result => result,
         }
+    }
+
+    /// Whether whoever writes to its outbox tells the relay, as [`migrate`](Self::migrate) has last put
+    /// [`notify`](Self::notify) into effect. False on databases that know no such thing.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](ErrorKind::Unavailable) when the database is away.
+    pub async fn notifies(&self) -> Result<bool, Error> {
+        #[cfg(feature = "postgres")]
+        if let config::Database::Postgres(server) = &self.database {
+            return postgres::notifies(&self.postgres(server)).await;
+        }
+        Ok(false)
     }
 
     /// The part that applies what arrives.

@@ -20,7 +20,7 @@ impl App {
                 problems.extend(captured.problem);
             }
             for problem in problems.difference(&told) {
-                tracing::warn!(app = %self.name(), %problem, "a captured table has changed");
+                tracing::warn!(application = %self.name(), %problem, "a captured table has changed");
             }
             told = problems;
             tokio::select! {

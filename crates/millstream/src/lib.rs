@@ -34,6 +34,7 @@
 
 mod app;
 mod captures;
+mod check;
 pub mod config;
 mod connect;
 mod database;
@@ -52,6 +53,7 @@ pub use rusqlite;
 pub use serde_json;
 
 pub use app::{App, InvalidName};
+pub use check::Misfit;
 pub use config::Config;
 pub use connect::{connect, connect_to};
 pub use database::Database;

@@ -1,3 +1,4 @@
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use millstream::core::store::{DeadLetter, DeadLetterQuery};
@@ -5,7 +6,7 @@ use millstream::core::store::{DeadLetter, DeadLetterQuery};
 use crate::cli::{DeadLetters, Global};
 use crate::context;
 use crate::exit_code::{Code, Coded};
-use crate::output::{self, Table};
+use crate::output::{self, Problems, Table};
 
 pub(super) async fn run(global: &Global, args: &DeadLetters) -> anyhow::Result<Code> {
     match args {
@@ -19,6 +20,7 @@ async fn list(global: &Global, names: &[String], limit: u32) -> anyhow::Result<C
     let mut table = Table::new([
         "app", "number", "outcome", "event", "tenant", "key", "attempts", "since", "reason",
     ]);
+    let mut problems = Problems::new(global);
     let mut count = 0;
     for app in context::select(&config, names)? {
         if app.subscribes().is_empty() {
@@ -28,7 +30,9 @@ async fn list(global: &Global, names: &[String], limit: u32) -> anyhow::Result<C
             limit: limit as usize,
             ..DeadLetterQuery::default()
         };
-        for letter in app.database().dead_letters(&query).await? {
+        let letters = app.database().dead_letters(&query).await;
+        let letters = letters.with_context(|| format!("{}: {}", app.name(), app.location()));
+        for letter in problems.of(Some(app.name()), letters).into_iter().flatten() {
             count += 1;
             let letter = DeadLetter {
                 reason: without_source(&letter).to_owned(),
@@ -55,11 +59,11 @@ async fn list(global: &Global, names: &[String], limit: u32) -> anyhow::Result<C
     if !global.json {
         if count > 0 {
             output::line(table)?;
-        } else {
+        } else if problems.code() == Code::Done {
             output::remark(global, "no dead letters");
         }
     }
-    Ok(Code::Done)
+    Ok(problems.code())
 }
 
 async fn show(global: &Global, name: &str, number: i64) -> anyhow::Result<Code> {

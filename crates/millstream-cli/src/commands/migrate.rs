@@ -1,6 +1,8 @@
 use anyhow::Context;
 use serde_json::json;
 
+use millstream::Migration;
+
 use crate::cli::{Global, Migrate};
 use crate::context;
 use crate::exit_code::Code;
@@ -26,25 +28,31 @@ pub(super) async fn run(global: &Global, args: &Migrate) -> anyhow::Result<Code>
             }
             continue;
         }
-        let migration = app.migrate().await.with_context(failed)?;
+        let told = app.notifies().await.with_context(failed)?;
+        let Migration { from, to } = app.migrate().await.with_context(failed)?;
+        let tells = app.notifies().await.with_context(failed)?;
+        let notify = (told != tells).then_some(tells);
+        let name = app.name();
         if global.json {
-            let (from, to) = (migration.from, migration.to);
-            output::json(&json!({ "app": app.name().as_str(), "from": from, "to": to }))?;
-        } else if migration.from == migration.to {
-            output::line(format!(
-                "{}: up to date (version {})",
-                app.name(),
-                migration.to
-            ))?;
-        } else {
-            output::line(format!(
-                "{}: version {} → {} in {}",
-                app.name(),
-                migration.from,
-                migration.to,
-                app.location()
-            ))?;
+            let name = name.as_str();
+            output::json(&json!({ "app": name, "from": from, "to": to, "notify": notify }))?;
+            continue;
         }
+        let tables = match from == to {
+            true => format!("version {to}"),
+            false => format!("version {from} → {to}"),
+        };
+        let place = app.location();
+        output::line(match notify {
+            None if from == to => format!("{name}: up to date ({tables})"),
+            None => format!("{name}: {tables} in {place}"),
+            Some(true) => {
+                format!("{name}: {tables} in {place}; writers tell the relay from now on")
+            }
+            Some(false) => {
+                format!("{name}: {tables} in {place}; writers tell the relay no more")
+            }
+        })?;
     }
     Ok(Code::Done)
 }

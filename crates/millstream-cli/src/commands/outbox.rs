@@ -3,14 +3,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde_json::json;
 
-use millstream::core::capture::Happening;
+use millstream::core::capture::{Captured, Happening};
+use millstream::core::error::Error;
 use millstream::core::store;
 use millstream::{App, Config, Source};
 
 use crate::cli::{Global, Outbox};
 use crate::context;
 use crate::exit_code::{Code, Coded};
-use crate::output::{self, Table};
+use crate::output::{self, Problems, Table};
 
 pub(super) async fn run(global: &Global, args: &Outbox) -> anyhow::Result<Code> {
     match args {
@@ -196,12 +197,16 @@ async fn release(
 async fn captured(global: &Global, names: &[String]) -> anyhow::Result<Code> {
     let config = context::load(global)?;
     let mut table = Table::new(["app", "table", "event", "state"]);
+    let mut problems = Problems::new(global);
     let mut count = 0;
     for app in context::select(&config, names)? {
-        let failed = || format!("{}: {}", app.name(), app.location());
-        let database = app.database();
-        database.identity().await.with_context(failed)?;
-        for captured in database.captured().await.with_context(failed)? {
+        let captures = captures_of(app).await;
+        let captures = captures.with_context(|| format!("{}: {}", app.name(), app.location()));
+        for captured in problems
+            .of(Some(app.name()), captures)
+            .into_iter()
+            .flatten()
+        {
             count += 1;
             if global.json {
                 output::json(&json!({
@@ -223,9 +228,15 @@ async fn captured(global: &Global, names: &[String]) -> anyhow::Result<Code> {
     if !global.json {
         if count > 0 {
             output::line(table)?;
-        } else {
+        } else if problems.code() == Code::Done {
             output::remark(global, "no table is captured");
         }
     }
-    Ok(Code::Done)
+    Ok(problems.code())
+}
+
+async fn captures_of(app: &App) -> Result<Vec<Captured>, Error> {
+    let database = app.database();
+    database.identity().await?;
+    database.captured().await
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::cli::Global;
-use crate::exit_code;
+use crate::exit_code::{self, Code};
 use crate::output::escape_json;
 
 /// Prints a line of data. A reader that has gone, as in `millstream streams | head -1`, is no error.
@@ -36,6 +36,12 @@ pub(crate) fn remark(global: &Global, text: impl std::fmt::Display) {
 /// Says what went wrong, and ends with the number for it.
 pub(crate) fn failure(global: &Global, error: &anyhow::Error) -> ExitCode {
     let code = exit_code::of(error);
+    self::error(global, error, code);
+    code.into()
+}
+
+/// Says what went wrong, with the number for it.
+pub(super) fn error(global: &Global, error: &anyhow::Error, code: Code) {
     let message = format!("{error:#}");
     let text = if global.json {
         serde_json::json!({ "error": message, "code": code as u8 }).to_string()
@@ -45,5 +51,4 @@ pub(crate) fn failure(global: &Global, error: &anyhow::Error) -> ExitCode {
         format!("error: {message}")
     };
     writeln!(io::stderr().lock(), "{text}").ok();
-    code.into()
 }

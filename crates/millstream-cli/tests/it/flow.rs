@@ -165,13 +165,13 @@ fn scripts_get_json() -> Result<()> {
     assert_eq!(
         folder.run(&["migrate", "--json"]).json()?,
         [
-            json!({ "app": "crm", "from": 0, "to": 2 }),
-            json!({ "app": "hr", "from": 0, "to": 2 })
+            json!({ "app": "crm", "from": 0, "to": 2, "notify": null }),
+            json!({ "app": "hr", "from": 0, "to": 2, "notify": null })
         ]
     );
     assert_eq!(
         folder.run(&["config", "check", "--json"]).json()?,
-        [json!({ "ok": true, "databases": ["crm", "hr"], "remarks": [] })]
+        [json!({ "ok": true, "databases": ["crm", "hr"], "problems": [], "remarks": [] })]
     );
     let config = folder.run(&["config", "show", "--json"]).json()?;
     assert_eq!(names(&config[0])?, ["apps", "transport"]);

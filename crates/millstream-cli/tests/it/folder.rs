@@ -92,10 +92,15 @@ impl Folder {
 
     /// Starts a service with everything in the log.
     pub(crate) fn begin(&self, args: &[&str]) -> Result<Service> {
+        self.begin_with(args, "trace")
+    }
+
+    /// Starts a service with what the filter lets into the log.
+    pub(crate) fn begin_with(&self, args: &[&str], filter: &str) -> Result<Service> {
         let log = self.path(&format!("{}.log", args.join(" ")));
         let child = self
             .command(args)
-            .env("RUST_LOG", "trace")
+            .env("RUST_LOG", filter)
             .stderr(File::create(&log)?)
             .stdout(Stdio::null())
             .spawn()?;

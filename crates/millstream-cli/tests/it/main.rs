@@ -1,6 +1,8 @@
 //! The binary as people and scripts meet it: arguments, stdout, stderr, exit codes, signals.
 
+mod away;
 mod capturing;
+mod checking;
 mod dead_letters;
 mod demo;
 mod employees;
@@ -8,6 +10,7 @@ mod files;
 mod flow;
 mod folder;
 mod help;
+mod logging;
 mod plain;
 #[cfg(feature = "redis")]
 mod redis;
@@ -15,3 +18,4 @@ mod refusals;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod servers;
 mod terminal;
+mod waiting;

@@ -21,4 +21,4 @@ mod settler;
 mod shared;
 
 pub use options::Options;
-pub use service::{Consumer, Error};
+pub use service::{Consumer, Error, fit};

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{debug, error, warn};
+use tracing::{Instrument, debug, error, warn};
 
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::lease::{Checkpoint, Feed, Lease};
@@ -87,9 +87,8 @@ pub(super) async fn run(
         let last = settler.committed.clone();
         let lease = settler.lease.clone();
         let stop = cancel.child_token();
-        let reader = AbortOnDropHandle::new(tokio::spawn(async move {
-            reader.run(last, &lease, chunks, &stop).await;
-        }));
+        let reading = async move { reader.run(last, &lease, chunks, &stop).await };
+        let reader = AbortOnDropHandle::new(tokio::spawn(reading.in_current_span()));
         let stop = pump(arrived, &mut settler, &cancel).await;
         drop(reader);
         match stop {

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, error_span, info, warn};
 
 use millstream_core::clock::Clock;
 use millstream_core::entry::EntryId;
 use millstream_core::error::ErrorKind;
 use millstream_core::lease::{Feed, Lease, Role};
-use millstream_core::mapping::{self, Problem};
+use millstream_core::mapping::{self, Problem, Router, Spec};
 use millstream_core::name::{AppName, DatabaseId, InstanceId, StreamName};
 use millstream_core::queue;
 use millstream_core::retry::RetryPolicy;
@@ -133,6 +133,12 @@ impl Consumer {
     /// Before the first event: when mappings do not fit the tables, when our tables are missing or
     /// belong to another application, when another database holds the group.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        // Lines of each level are to name the application, so no filter of levels may leave it out.
+        let span = error_span!("consumer", application = %self.options.application);
+        self.work(shutdown).instrument(span).await
+    }
+
+    async fn work(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Some((database, judge)) = self.prepare(&shutdown).await? else {
             return Ok(());
         };
@@ -183,16 +189,9 @@ impl Consumer {
     }
 
     async fn judge(&self) -> Result<Judge, Error> {
-        let names = mapping::table_names(&self.options.mappings);
-        let described = self.store.tables(&names).await?;
-        let known = names.into_iter().zip(described);
-        let tables: HashMap<_, Table> = known
-            .filter_map(|(name, table)| Some((name, table?)))
-            .collect();
-        let router = mapping::compile(&self.options.mappings, &tables).map_err(Error::Mappings)?;
         Ok(Judge {
             application: self.options.application.clone(),
-            router,
+            router: fit(&*self.store, &self.options.mappings).await?,
             handled: self.store.handled().into_iter().collect(),
             clock: self.clock.clone(),
         })
@@ -201,17 +200,33 @@ impl Consumer {
     fn pause(&self, reason: &millstream_core::error::Error) {
         let reason = reason.to_string();
         if self.handle.status().paused.as_ref() != Some(&reason) {
-            warn!(application = %self.options.application, %reason, "consumer paused");
+            warn!(%reason, "consumer paused");
             self.handle.update(|status| status.paused = Some(reason));
         }
     }
 
     fn resume(&self) {
         if self.handle.status().paused.is_some() {
-            info!(application = %self.options.application, "consumer resumed");
+            info!("consumer resumed");
             self.handle.update(|status| status.paused = None);
         }
     }
+}
+
+/// Fits mappings to the tables of a database, as each consumer does before its first event.
+///
+/// # Errors
+///
+/// [`Error::Mappings`] with everything that is malformed or does not fit; [`Error::Store`] when the
+/// tables cannot be looked at.
+pub async fn fit(store: &dyn Store, mappings: &[Spec]) -> Result<Router, Error> {
+    let names = mapping::table_names(mappings);
+    let described = store.tables(&names).await?;
+    let known = names.into_iter().zip(described);
+    let tables: HashMap<_, Table> = known
+        .filter_map(|(name, table)| Some((name, table?)))
+        .collect();
+    mapping::compile(mappings, &tables).map_err(Error::Mappings)
 }
 
 /// A consumer that has begun: its feeds, and a task for each.
@@ -320,13 +335,13 @@ impl Running {
         let stop = self.stop.child_token();
         let task = match lease.feed.clone() {
             Feed::Owned(shard) => {
-                self.tasks
-                    .spawn(owned::run(shard, settler, listening, stop.clone()))
+                let work = owned::run(shard, settler, listening, stop.clone());
+                self.tasks.spawn(work.in_current_span())
             }
             Feed::Shared(stream) => {
                 let idle = options.claim_idle;
-                self.tasks
-                    .spawn(shared::run(stream, settler, idle, stop.clone()))
+                let work = shared::run(stream, settler, idle, stop.clone());
+                self.tasks.spawn(work.in_current_span())
             }
         };
         let held = Held {
@@ -385,10 +400,9 @@ impl Running {
     /// Stops everything: transactions at hand are finished, then the leases given back.
     async fn leave(mut self) {
         self.stop.cancel();
-        finish(&self.consumer.options.application, &mut self.tasks).await;
+        finish(&mut self.tasks).await;
         let leases: Vec<Lease> = self.held.into_values().map(|held| held.lease).collect();
-        let application = &self.consumer.options.application;
-        self.member.leave(application, &leases).await;
+        self.member.leave(&leases).await;
         self.consumer.handle.update(|status| status.feeds.clear());
     }
 }

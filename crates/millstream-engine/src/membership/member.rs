@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use millstream_core::error::Error;
 use millstream_core::lease::{Lease, LeaseRow, Leases, Role};
-use millstream_core::name::{AppName, InstanceId};
+use millstream_core::name::InstanceId;
 
 use crate::membership::{Liveness, Unit, decide};
 
@@ -44,11 +44,11 @@ const LEAVE_MAX: Duration = Duration::from_secs(3);
 const STOP_MAX: Duration = Duration::from_secs(20);
 
 /// Waits for the tasks of a service that was told to stop.
-pub(crate) async fn finish<T: 'static>(application: &AppName, tasks: &mut JoinSet<T>) {
+pub(crate) async fn finish<T: 'static>(tasks: &mut JoinSet<T>) {
     let ended = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
         let seconds = STOP_MAX.as_secs();
-        warn!(%application, "a server does not answer: stopping after {seconds} s without it");
+        warn!("a server does not answer: stopping after {seconds} s without it");
         tasks.abort_all();
     }
 }
@@ -126,13 +126,13 @@ impl Member {
 
     /// Gives everything back, so that others need not wait for the lease to run out. A database that
     /// is away is not waited for longer than [`LEAVE_MAX`].
-    pub(crate) async fn leave(&self, application: &AppName, leases: &[Lease]) {
+    pub(crate) async fn leave(&self, leases: &[Lease]) {
         let leave = async {
             self.leases.release(leases).await?;
             self.leases.forget(&self.me, self.role).await
         };
         if !matches!(tokio::time::timeout(LEAVE_MAX, leave).await, Ok(Ok(()))) {
-            warn!(%application, "leases could not be given back; others take over after the lease");
+            warn!("leases could not be given back; others take over after the lease");
         }
     }
 }

@@ -17,4 +17,4 @@ mod stream;
 mod upkeep;
 
 pub use options::{Options, StreamOptions};
-pub use service::{Error, Relay};
+pub use service::{Error, Relay, fit};

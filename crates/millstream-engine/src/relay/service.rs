@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, error_span, info, warn};
 
 use millstream_core::clock::Clock;
 use millstream_core::descriptor::Descriptor;
@@ -91,6 +91,12 @@ impl Relay {
     /// Before the first event: when our tables are missing or belong to another application, when
     /// the number of shards was changed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        // Lines of each level are to name the application, so no filter of levels may leave it out.
+        let span = error_span!("relay", application = %self.options.application);
+        self.work(shutdown).instrument(span).await
+    }
+
+    async fn work(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Some(database) = self.prepare(&shutdown).await? else {
             return Ok(());
         };
@@ -137,18 +143,7 @@ impl Relay {
         let identity = self.outbox.identity().await?;
         let rows = self.outbox.leases(Role::Relay).await?;
         for stream in &self.options.publishes {
-            let found = rows
-                .iter()
-                .filter(|row| *row.feed.stream() == stream.name)
-                .count();
-            let found = u16::try_from(found).unwrap_or(u16::MAX);
-            if found != 0 && found != stream.shards {
-                return Err(Error::ShardsChanged {
-                    stream: stream.name.clone(),
-                    found,
-                    configured: stream.shards,
-                });
-            }
+            fit(&rows, stream)?;
             let shard = |number| {
                 Feed::Owned(Shard {
                     stream: stream.name.clone(),
@@ -171,7 +166,6 @@ impl Relay {
         let stranded = self.outbox.stranded(&streams).await?;
         if stranded > 0 {
             warn!(
-                application = %self.options.application,
                 stranded,
                 "events in the outbox name a stream that is not published: nobody sends them"
             );
@@ -182,17 +176,36 @@ impl Relay {
     fn pause(&self, reason: &millstream_core::error::Error) {
         let reason = reason.to_string();
         if self.handle.status().paused.as_ref() != Some(&reason) {
-            warn!(application = %self.options.application, %reason, "relay paused");
+            warn!(%reason, "relay paused");
             self.handle.update(|status| status.paused = Some(reason));
         }
     }
 
     fn resume(&self) {
         if self.handle.status().paused.is_some() {
-            info!(application = %self.options.application, "relay resumed");
+            info!("relay resumed");
             self.handle.update(|status| status.paused = None);
         }
     }
+}
+
+/// Compares a stream with the rows of [`Role::Relay`] in its publisher's database, as each relay does
+/// before it sends anything. One that has none there is new, and may have any number of shards.
+///
+/// # Errors
+///
+/// [`Error::ShardsChanged`] when it has another number of shards there.
+pub fn fit(rows: &[LeaseRow], stream: &StreamOptions) -> Result<(), Error> {
+    let is_of = |row: &&LeaseRow| *row.feed.stream() == stream.name;
+    let found = u16::try_from(rows.iter().filter(is_of).count()).unwrap_or(u16::MAX);
+    if found != 0 && found != stream.shards {
+        return Err(Error::ShardsChanged {
+            stream: stream.name.clone(),
+            found,
+            configured: stream.shards,
+        });
+    }
+    Ok(())
 }
 
 /// How often rows without a stream are looked for.
@@ -301,7 +314,7 @@ impl Running {
             pace: Pace::default(),
             numbered: Vec::new(),
         };
-        let task = self.tasks.spawn(relay.run()).id();
+        let task = self.tasks.spawn(relay.run().in_current_span()).id();
         self.held.insert(stream, Held { leases, stop, task });
     }
 
@@ -328,14 +341,13 @@ impl Running {
 
     async fn leave(mut self) {
         self.stop.cancel();
-        finish(&self.relay.options.application, &mut self.tasks).await;
+        finish(&mut self.tasks).await;
         let leases: Vec<Lease> = self
             .held
             .into_values()
             .flat_map(|held| held.leases)
             .collect();
-        let application = &self.relay.options.application;
-        self.member.leave(application, &leases).await;
+        self.member.leave(&leases).await;
         self.relay.handle.update(|status| status.feeds.clear());
     }
 }

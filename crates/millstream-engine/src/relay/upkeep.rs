@@ -144,7 +144,7 @@ impl StreamRelay {
             Heard::Registration(row) => self.register(row).await?,
             Heard::Rejected(reason) => {
                 let (application, database) = (&said.application, &said.database);
-                warn!(stream = %self.descriptor.stream, %application, %database, %reason, "a message is rejected");
+                warn!(stream = %self.descriptor.stream, subscriber = %application, %database, %reason, "a message is rejected");
             }
             Heard::Repair(shard) => drop(self.pace.wanted.insert(shard)),
             Heard::Ahead { shard, settled } => {
@@ -174,7 +174,7 @@ impl StreamRelay {
     async fn register(&mut self, row: Registered) -> Result<(), Error> {
         self.outbox.subscribe(&self.leases(), &row).await?;
         let (application, database) = (&row.application, &row.database);
-        info!(stream = %self.descriptor.stream, %application, %database, "subscriber registered");
+        info!(stream = %self.descriptor.stream, subscriber = %application, %database, "subscriber registered");
         self.followers.registered(row);
         self.set_floors();
         self.pace.announce = true;

@@ -5,6 +5,7 @@
 
 mod arrows;
 mod faults;
+mod keys;
 mod licences;
 mod manifests;
 mod repository;

@@ -19,6 +19,7 @@ use millstream_core::name::StreamName;
 use crate::identifier::{Prefix, Quoted};
 use crate::postgres::bound::anything_waits;
 use crate::postgres::database::{Database, while_doing};
+use crate::postgres::options::Options;
 use crate::postgres::tls;
 use crate::wait;
 
@@ -172,6 +173,19 @@ where
         .await
         .map_err(while_doing(DOING))?;
     Ok(Some(listener))
+}
+
+/// Whether whoever writes to the outbox tells the relay, as [`migrate`](super::migrate) has last put it
+/// into effect.
+///
+/// # Errors
+///
+/// [`Unavailable`](ErrorKind::Unavailable) when the database is away.
+pub async fn notifies(options: &Options) -> Result<bool, Error> {
+    let database = Database::new(options.clone());
+    let connection = database.connection(DOING).await?;
+    let db: &Client = &connection;
+    is_there(db, &options.prefix).await
 }
 
 fn channel(prefix: &Prefix) -> String {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub streams: BTreeMap<StreamName, StreamOptions>,
     text: String,
     places: BTreeMap<AppName, Vec<Places>>,
+    /// Where each source names its table.
+    tables: BTreeMap<AppName, Vec<Range<usize>>>,
 }
 
 impl Config {
@@ -77,6 +80,7 @@ impl Config {
             streams: BTreeMap::new(),
             text: String::new(),
             places: BTreeMap::new(),
+            tables: BTreeMap::new(),
         };
         let mut checker = Checker {
             path,
@@ -163,7 +167,8 @@ impl Config {
             .into_iter()
             .filter_map(|map| mapping::read(map, checker))
             .unzip();
-        let sources = sources::read(file.source, checker);
+        let (sources, tables) = sources::read(file.source, checker).into_iter().unzip();
+        self.tables.insert(name.clone(), tables);
         self.places.insert(name.clone(), places);
         self.apps.insert(
             name.clone(),
@@ -237,6 +242,19 @@ impl Config {
             span,
             &problem.message,
             problem.help.clone(),
+        )
+    }
+
+    /// Finds the line of a source, counted from 0, about which only the database could tell something.
+    pub fn locate_source(&self, app: &AppName, source: usize, message: &str) -> Finding {
+        let tables = self.tables.get(app);
+        let span = tables.and_then(|tables| tables.get(source)).cloned();
+        Finding::new(
+            &self.path,
+            &self.text,
+            span.unwrap_or_default(),
+            message,
+            None,
         )
     }
 }

@@ -1,8 +1,8 @@
 //! The TOML file that says who publishes what, and how the others follow.
 //!
 //! [`Config::load`] reads and checks everything that can be checked without a database. What only
-//! the tables can tell comes from [`Consumer::check`](millstream_engine::consumer::Consumer::check),
-//! and [`Config::locate`] finds its line.
+//! the tables can tell comes from [`App::check`](crate::App::check), and [`Config::locate`] and
+//! [`Config::locate_source`] find its line.
 
 mod check;
 mod database;

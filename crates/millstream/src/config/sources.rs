@@ -1,6 +1,7 @@
 //! `[[apps.NAME.source]]`: which rows an application's events describe.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use toml::Spanned;
 
@@ -13,7 +14,11 @@ use crate::config::file;
 const TENANT: &str = "tenantId";
 const ENTITY: &str = "entityId";
 
-pub(super) fn read(sections: Vec<Spanned<file::Source>>, checker: &mut Checker<'_>) -> Vec<Source> {
+/// The sources, each with the place of its table's name.
+pub(super) fn read(
+    sections: Vec<Spanned<file::Source>>,
+    checker: &mut Checker<'_>,
+) -> Vec<(Source, Range<usize>)> {
     let mut tables = BTreeSet::new();
     let mut sources = Vec::new();
     for section in sections {
@@ -44,6 +49,7 @@ pub(super) fn read(sections: Vec<Spanned<file::Source>>, checker: &mut Checker<'
             };
             table.into_iter().map(pair).collect()
         };
+        let place = section.table.span();
         let source = Source {
             event: section.event.get_ref().clone(),
             table: section.table.into_inner(),
@@ -53,7 +59,7 @@ pub(super) fn read(sections: Vec<Spanned<file::Source>>, checker: &mut Checker<'
         };
         let named = source.event_type(Happening::Created);
         if checker.take(section.event.span(), named).is_some() {
-            sources.push(source);
+            sources.push((source, place));
         }
     }
     sources

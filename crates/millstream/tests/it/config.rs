@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use millstream::core::name::{AppName, StreamName};
 use millstream::engine::consumer;
 use millstream::rusqlite::Connection;
@@ -62,6 +62,23 @@ fn a_file_with_everything_in_it_is_read() -> Result<()> {
         ValueSpec::Expression("data.first + ' ' + data.last".into())
     );
     assert_eq!(update.when.as_deref(), Some("data.title != ''"));
+    Ok(())
+}
+
+#[test]
+#[cfg(all(feature = "postgres", feature = "redis"))]
+fn the_file_of_the_page_is_read() -> Result<()> {
+    // Asked when it runs: a target folder may outlive the checkout that it was built from.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").context("cargo runs the tests")?;
+    let page = std::path::Path::new(&package).join("../../docs/configuration.md");
+    let page = std::fs::read_to_string(page)?;
+    let (_, block) = page.split_once("```toml\n").context("an example")?;
+    let (block, _) = block.split_once("```").context("a block ends")?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("millstream.toml");
+    std::fs::write(&path, block)?;
+    let config = Config::load(&path)?;
+    assert_eq!((config.apps.len(), config.streams.len()), (2, 1));
     Ok(())
 }
 

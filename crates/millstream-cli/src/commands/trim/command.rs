@@ -9,8 +9,8 @@ use millstream::engine::relay::StreamOptions;
 use millstream::{App, Config, Transport};
 
 use crate::cli::{Global, Trim};
-use crate::commands::trim::owned;
 use crate::commands::trim::shared::Reader;
+use crate::commands::trim::{owned, shared};
 use crate::context;
 use crate::exit_code::{Code, Coded};
 use crate::output::{self, Table};
@@ -30,6 +30,8 @@ struct Trimmed {
     removed: u64,
     left: u64,
     held_by: Vec<AppName>,
+    /// Why nothing went, where there is something that could.
+    reason: Option<String>,
 }
 
 pub(in crate::commands) async fn run(global: &Global, args: &Trim) -> anyhow::Result<Code> {
@@ -78,11 +80,13 @@ async fn trim_owned(
         } else {
             transport.log.trim(&plan.shard, below).await?
         };
+        let left = found.length.saturating_sub(removed);
         trimmed.push(Trimmed {
+            reason: (removed == 0 && left > 0).then(|| plan.keeps(found.last)),
             feed: Feed::Owned(plan.shard),
             below: (plan.through > EntryId::ZERO).then_some(below),
             removed,
-            left: found.length.saturating_sub(removed),
+            left,
             held_by: plan.held_by,
         });
     }
@@ -112,12 +116,15 @@ async fn trim_shared(
     let holders = readers
         .into_iter()
         .filter(|reader| Some(reader.needs) == lowest);
+    let held_by: Vec<AppName> = holders.map(|reader| reader.name).collect();
+    let left = found.length.saturating_sub(removed);
     Ok(Some(Trimmed {
+        reason: (removed == 0 && left > 0).then(|| shared::keeps(&held_by, below)),
         feed: Feed::Shared(stream.clone()),
         below,
         removed,
-        left: found.length.saturating_sub(removed),
-        held_by: holders.map(|reader| reader.name).collect(),
+        left,
+        held_by,
     }))
 }
 
@@ -169,6 +176,11 @@ fn show(global: &Global, args: &Trim, trimmed: &[Trimmed]) -> anyhow::Result<Cod
     } else {
         output::line(table)?;
     }
+    for one in trimmed {
+        if let Some(reason) = &one.reason {
+            output::remark(global, format!("{}: {reason}", one.feed));
+        }
+    }
     Ok(Code::Done)
 }
 
@@ -185,6 +197,7 @@ fn json(one: &Trimmed, dry_run: bool) -> Value {
         "removed": one.removed,
         "left": one.left,
         "heldBy": one.held_by.iter().map(AppName::as_str).collect::<Vec<_>>(),
+        "reason": one.reason,
     });
     if dry_run {
         value["dryRun"] = true.into();

@@ -14,6 +14,30 @@ pub(super) struct Plan {
     pub(super) through: EntryId,
     /// Who has settled least: nothing more goes before they have.
     pub(super) held_by: Vec<AppName>,
+    /// What they have settled; none where nobody follows.
+    settled: Option<EntryId>,
+    replay_margin: u64,
+}
+
+impl Plan {
+    /// Why nothing goes from a shard that has entries, the last of which is this.
+    pub(super) fn keeps(&self, last: EntryId) -> String {
+        let names: Vec<_> = self.held_by.iter().map(AppName::as_str).collect();
+        let who = match self.settled {
+            None => return "nobody has followed it yet: whoever comes first gets all of it".into(),
+            Some(settled) if settled < last => {
+                format!(
+                    "{} settled up to {settled} of {last} only",
+                    names.join(", ")
+                )
+            }
+            Some(settled) => format!("all settled up to {settled}"),
+        };
+        match self.replay_margin {
+            0 => who,
+            margin => format!("{who}, and replay_margin = {margin} keeps the last of that"),
+        }
+    }
 }
 
 /// Asks the publisher's database how far everybody is. Whatever its outbox still has, its relay can
@@ -40,6 +64,8 @@ pub(super) async fn plans(app: &App, stream: &StreamOptions) -> Result<Vec<Plan>
             },
             through: through.max(pruned),
             held_by,
+            settled,
+            replay_margin: stream.replay_margin,
         }
     };
     Ok((0..stream.shards).map(plan).collect())

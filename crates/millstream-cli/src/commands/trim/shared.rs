@@ -61,3 +61,14 @@ impl Reader {
         Ok(readers)
     }
 }
+
+/// Why nothing goes from a shared stream that has entries; none of them is `below` what all need.
+pub(super) fn keeps(held_by: &[AppName], below: Option<EntryId>) -> String {
+    let names: Vec<_> = held_by.iter().map(AppName::as_str).collect();
+    let names = names.join(", ");
+    match below {
+        None if names.is_empty() => "nobody has followed it yet".into(),
+        None => format!("nothing of it was read yet by {names}"),
+        Some(below) => format!("what is from {below} on is not settled by {names}"),
+    }
+}

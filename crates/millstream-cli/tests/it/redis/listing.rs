@@ -97,7 +97,16 @@ fn whoever_holds_the_floor_is_shown_and_what_is_below_it_trimmed() -> Result<()>
             "removed": 0,
             "left": 6,
             "heldBy": ["billing"],
+            "reason": "billing settled up to 1-3 of 1-8 only, \
+                       and replay_margin = 1 keeps the last of that",
         })]
+    );
+    let again = site.folder.run(&["trim"]);
+    assert!(
+        again
+            .err
+            .contains("{crm:0}: billing settled up to 1-3 of 1-8 only"),
+        "{again:?}"
     );
 
     // A trimmed stream is no damaged one: its relay leaves it alone.
@@ -143,6 +152,11 @@ fn a_subscriber_that_is_gone_is_forgotten() -> Result<()> {
     assert_eq!(
         (&trim()?["heldBy"], &trim()?["below"]),
         (&json!(["hr"]), &json!("1-8"))
+    );
+    site.folder.run(&["trim"]).done()?;
+    assert_eq!(
+        trim()?["reason"],
+        "all settled up to 1-8, and replay_margin = 1 keeps the last of that"
     );
     let streams = site.folder.run(&["streams"]).done()?;
     assert!(!streams.contains("billing"), "{streams}");
@@ -191,6 +205,7 @@ fn a_shared_stream_is_trimmed_by_what_all_groups_need() -> Result<()> {
         (&held["removed"], &held["heldBy"]),
         (&json!(0), &json!(["hr"]))
     );
+    assert_eq!(held["reason"], "nothing of it was read yet by hr");
 
     let mut service = site.folder.start(&["run", "--role", "consumer"])?;
     eventually(|| {
@@ -239,7 +254,12 @@ fn a_shared_stream_is_trimmed_by_what_all_groups_need() -> Result<()> {
         (&done["removed"], &done["left"], &done["heldBy"]),
         (&json!(2), &json!(2), &json!(["others"]))
     );
+    assert_eq!(done["reason"], Value::Null);
     assert_eq!(site.query::<u64>(&["XLEN", "inter-app-events"])?, 2);
+    assert_eq!(
+        trim(&[])?["reason"],
+        "what is from 5-3 on is not settled by others"
+    );
     Ok(())
 }
 

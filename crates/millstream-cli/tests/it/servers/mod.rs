@@ -2,5 +2,7 @@
 
 mod flow;
 mod forks;
+mod rights;
 mod setups;
 mod site;
+mod telling;
