@@ -165,8 +165,8 @@ fn scripts_get_json() -> Result<()> {
     assert_eq!(
         folder.run(&["migrate", "--json"]).json()?,
         [
-            json!({ "app": "crm", "from": 0, "to": 2, "notify": null }),
-            json!({ "app": "hr", "from": 0, "to": 2, "notify": null })
+            json!({ "app": "crm", "from": 0, "to": 3, "notify": null }),
+            json!({ "app": "hr", "from": 0, "to": 3, "notify": null })
         ]
     );
     assert_eq!(

@@ -23,6 +23,7 @@ mod disk;
 mod flavour;
 mod folder;
 mod mariadb;
+mod memory;
 mod pair;
 mod port;
 mod postgres;

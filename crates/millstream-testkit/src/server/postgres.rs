@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use super::account::Account;
 use super::flavour::on_path;
 use super::folder::Folder;
+use super::memory;
 use super::port::Port;
 use super::process::{Process, parent};
 use super::tls::Identity;
@@ -51,7 +52,7 @@ pub struct Postgres {
     process: Process,
     port: Port,
     builder: PostgresBuilder,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl PostgresBuilder {
@@ -133,7 +134,7 @@ impl PostgresBuilder {
             process: process.with_account(account),
             port,
             builder: self,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -299,6 +300,13 @@ impl Postgres {
         stream.write_all(&startup).await.is_ok()
             && stream.read_exact(&mut answer).await.is_ok()
             && answer[0] == b'R'
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        memory::free(&self.folder.join(DATA));
     }
 }
 
