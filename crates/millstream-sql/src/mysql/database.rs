@@ -3,6 +3,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use millstream_core::error::Error;
 
+use crate::mysql::bound::Bounds;
 use crate::mysql::fitting::Fits;
 use crate::mysql::options::Options;
 use crate::mysql::session::{Pool, Session};
@@ -15,6 +16,7 @@ use crate::mysql::session::{Pool, Session};
 pub struct Database {
     pub(super) options: Arc<Options>,
     pool: Arc<Pool>,
+    pub(super) bounds: Arc<Bounds>,
     /// What the tables take that were described, which all are that a mapping writes to.
     fits: Arc<RwLock<HashMap<Arc<str>, Arc<Fits>>>>,
 }
@@ -26,6 +28,7 @@ impl Database {
         Self {
             pool: Arc::new(Pool::new(Arc::clone(&options))),
             options,
+            bounds: Arc::default(),
             fits: Arc::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use millstream_core::clock::Timestamp;
 use millstream_core::entry::{EntryId, Shard};
@@ -67,8 +68,7 @@ async fn no_event_is_lost_and_no_key_out_of_order() {
     for writer in writers {
         committed.extend(writer.await.unwrap());
     }
-    sent.extend(number(&relay, &mut held, usize::MAX).await);
-    assert_eq!(relay.unsent(&stream("events")).await.unwrap(), 0);
+    sent.extend(all(&relay, &mut held).await);
     assert_eq!(
         sent.len(),
         committed.len(),
@@ -77,7 +77,7 @@ async fn no_event_is_lost_and_no_key_out_of_order() {
 
     open.query_drop("COMMIT").await.unwrap();
     committed.extend(["o-1".to_owned(), "o-2".to_owned()]);
-    sent.extend(number(&relay, &mut held, usize::MAX).await);
+    sent.extend(all(&relay, &mut held).await);
     check(&sent, committed);
 }
 
@@ -151,6 +151,65 @@ async fn a_version_that_was_drawn_later_with_a_lower_id_comes_later() {
 /// Writes transactions, each until it is committed or meant to be rolled back, and says which events are
 /// there.
 async fn write(conn: &mut Conn, writer: usize) -> Vec<String> {
+/// A transaction that reads for long keeps an entry of each numbered row in the index: a look does not go
+/// through all of them each time.
+#[tokio::test]
+async fn an_old_snapshot_makes_no_look_dear() {
+    const ROWS: usize = 20_000;
+    let site = Database::make("").await;
+    let relay = site.connect().await;
+    let mut held = take(&relay).await;
+    let mut reader = site.open().await;
+    reader
+        .query_drop(
+            "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+             START TRANSACTION WITH CONSISTENT SNAPSHOT; SELECT count(*) FROM outbox",
+        )
+        .await
+        .unwrap();
+    for from in (0..ROWS).step_by(1_000) {
+        let keys: Vec<_> = (from..from + 1_000).map(|n| format!("k-{n}")).collect();
+        let rows: Vec<_> = keys.iter().map(|key| (&**key, &**key, 1)).collect();
+        site.execute(&insert(&rows)).await.unwrap();
+        assert_eq!(number(&relay, &mut held, ROWS).await.len(), 1_000);
+    }
+    // This one is found by looks from the beginning alone.
+    let late = "START TRANSACTION";
+    let mut writer = site.open().await;
+    writer.query_drop(late).await.unwrap();
+    writer
+        .query_drop(insert(&[("late", "late-1", 1)]))
+        .await
+        .unwrap();
+    site.execute(&insert(&[("k-1", "k-1-2", 2)])).await.unwrap();
+    assert_eq!(number(&relay, &mut held, ROWS).await.len(), 1);
+
+    let everything =
+        "SELECT id FROM outbox WHERE stream = 'events' AND seq IS NULL ORDER BY id LIMIT 1";
+    let begun = Instant::now();
+    for _ in 0..50 {
+        assert_eq!(site.rows(everything).await, [""; 0]);
+    }
+    let dear = begun.elapsed();
+    let begun = Instant::now();
+    for _ in 0..50 {
+        relay.wait(&stream("events"), Duration::ZERO).await;
+    }
+    let cheap = begun.elapsed();
+    assert!(
+        cheap < dear / 2,
+        "{cheap:?} for 50 looks, and {dear:?} from the beginning"
+    );
+
+    writer.query_drop("COMMIT").await.unwrap();
+    let mut found = Vec::new();
+    while found.is_empty() {
+        relay.wait(&stream("events"), Duration::from_secs(10)).await;
+        found = number(&relay, &mut held, ROWS).await;
+    }
+    assert_eq!(&*found[0].event_id, b"late-1");
+}
+
     let mut random = StdRng::seed_from_u64(writer as u64);
     let mut committed = Vec::new();
     for n in 0..TRANSACTIONS {
@@ -267,6 +326,15 @@ async fn take(relay: &Handle) -> Vec<Lease> {
 async fn number(relay: &Handle, held: &mut [Lease], limit: usize) -> Vec<OutboxRow> {
     let rows = relay.number(held, limit, NOW).await.unwrap();
     for row in &rows {
+/// Everything that waits, also what was committed late.
+async fn all(relay: &Handle, held: &mut [Lease]) -> Vec<OutboxRow> {
+    let mut rows = Vec::new();
+    while relay.unsent(&stream("events")).await.unwrap() > 0 {
+        rows.extend(number(relay, held, usize::MAX).await);
+    }
+    rows
+}
+
         let checkpoint = &mut held[usize::from(row.shard)].checkpoint;
         checkpoint.at = EntryId::new(row.at.high, row.at.low);
         let id = std::str::from_utf8(&row.event_id).unwrap();
