@@ -123,6 +123,26 @@ async fn unique_indexes(session: &mut Session, table: &str) -> Result<Vec<Index>
     Ok(indexes.into_iter().map(|(_, index)| index).collect())
 }
 
+/// What to do about a table of an engine that rolls nothing back, if it is one.
+pub(super) async fn no_transactions(
+    session: &mut Session,
+    table: &str,
+) -> Result<Option<String>, Error> {
+    let sql = "SELECT t.engine, coalesce(e.transactions, '') = 'YES'
+               FROM information_schema.tables t
+               LEFT JOIN information_schema.engines e ON e.engine = t.engine
+               WHERE t.table_schema = database() AND t.table_name = ?";
+    let row = session.first(DOING, sql, values![table]).await?;
+    let row = row.filter(|row| integer(row, 1) == 0);
+    Ok(row.map(|row| {
+        let engine = text(&row, 0).unwrap_or_default();
+        format!(
+            "table {table} is of engine {engine}, which has no transactions: \
+             do ALTER TABLE … ENGINE = InnoDB"
+        )
+    }))
+}
+
 /// Columns whose type MariaDB writes as text with a check.
 pub(super) async fn json_columns(
     session: &mut Session,

@@ -148,6 +148,37 @@ async fn rows_are_captured_whichever_way_they_change() {
         .unwrap();
     site.connect()
         .await
+/// What came after the capture is told of by whoever looks at it.
+#[tokio::test]
+async fn what_fires_no_trigger_any_more_is_told() {
+    let site = Database::make("").await;
+    site.execute(
+        "CREATE TABLE parents (id VARCHAR(64) PRIMARY KEY);
+         CREATE TABLE children (id VARCHAR(64) PRIMARY KEY, parent VARCHAR(64))",
+    )
+    .await
+    .unwrap();
+    let handle = site.connect().await;
+    handle.capture(&source("children")).await.unwrap();
+    let problem = async || handle.captured().await.unwrap().remove(0).problem;
+    assert_eq!(problem().await, None);
+    let key = "ALTER TABLE children ADD CONSTRAINT of_parent FOREIGN KEY (parent)
+               REFERENCES parents (id) ON DELETE";
+    site.execute(&format!("{key} CASCADE")).await.unwrap();
+    let told = problem().await.unwrap();
+    assert!(told.contains("foreign key of_parent"), "{told}");
+    let drop = "ALTER TABLE children DROP FOREIGN KEY of_parent";
+    site.execute(drop).await.unwrap();
+    site.execute(&format!("{key} RESTRICT")).await.unwrap();
+    assert_eq!(problem().await, None);
+    site.execute(drop).await.unwrap();
+    site.execute("ALTER TABLE children ENGINE = MyISAM")
+        .await
+        .unwrap();
+    let told = problem().await.unwrap();
+    assert!(told.contains("engine MyISAM"), "{told}");
+}
+
         .capture(&source("people"))
         .await
         .unwrap();
