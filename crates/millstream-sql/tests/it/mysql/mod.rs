@@ -14,6 +14,7 @@ mod mortal;
 mod numbering;
 mod plain;
 mod publishing;
+mod sessions;
 mod silence;
 mod site;
 mod unique;
