@@ -115,3 +115,16 @@ async fn a_value_that_does_not_fit_is_its_event_s_own_fault() {
         );
     }
 }
+
+/// One whose row belongs into no partition of the table is its event's own fault too.
+#[tokio::test]
+async fn a_row_without_a_partition_is_its_event_s_own_fault() {
+    let table = "CREATE TABLE things (id INT PRIMARY KEY, a INT, b INT)
+                 PARTITION BY RANGE (id) (PARTITION low VALUES LESS THAN (10))";
+    let (site, mut source, mut consumer) = things(table).await;
+    let entries = source.send_all([&set("1", "{\"a\":1}"), &set("17", "{\"a\":2}")]);
+    assert_eq!(consumer.settle(&entries).await, "1 applied, 1 dead");
+    let reason = site.rows("SELECT reason FROM dead_letters").await.remove(0);
+    assert!(reason.contains("no partition"), "{reason}");
+    assert!(!reason.contains("17"), "{reason}");
+}
