@@ -5,6 +5,7 @@ use millstream_testkit::suite::Site as _;
 use millstream_testkit::suite::capture::{Types, source};
 
 use super::Database;
+use super::site::is_mysql;
 
 const TYPES: Types<'static> = Types {
     columns: &[
@@ -82,10 +83,19 @@ const TYPES: Types<'static> = Types {
     ],
 };
 
+/// All but the last one, which MySQL lacks.
+fn known<T>(all: &[T]) -> &[T] {
+    &all[..all.len() - usize::from(is_mysql())]
+}
+
 /// JSON comes back with the blanks that the server writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_type_goes_through_an_event_and_back() {
-    TYPES
+    let types = Types {
+        columns: known(TYPES.columns),
+        values: known(TYPES.values),
+    };
+    types
         .round_trip::<Database>("SET time_zone = '+00:00'")
         .await;
 }
@@ -96,8 +106,7 @@ async fn the_session_of_the_application_changes_nothing() {
     let session =
         "SET time_zone = '+05:45', sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT',
                    NAMES latin1";
-    let values: Vec<_> = TYPES
-        .values
+    let values: Vec<_> = known(TYPES.values)
         .iter()
         .copied()
         .filter(|(column, ..)| !["moment", "words", "latin"].contains(column))
@@ -108,8 +117,8 @@ async fn the_session_of_the_application_changes_nothing() {
         )])
         .collect();
     let types = Types {
+        columns: known(TYPES.columns),
         values: &values,
-        ..TYPES
     };
     types.round_trip::<Database>(session).await;
 }
@@ -139,15 +148,6 @@ async fn what_fires_no_trigger_is_refused() {
     handle.capture(&source("bound")).await.unwrap();
 }
 
-/// A REPLACE deletes, an update on a duplicate updates, an ignored insert does nothing.
-#[tokio::test]
-async fn rows_are_captured_whichever_way_they_change() {
-    let site = Database::make("").await;
-    site.execute("CREATE TABLE people (id VARCHAR(64) PRIMARY KEY, email VARCHAR(64) UNIQUE)")
-        .await
-        .unwrap();
-    site.connect()
-        .await
 /// What came after the capture is told of by whoever looks at it.
 #[tokio::test]
 async fn what_fires_no_trigger_any_more_is_told() {
@@ -179,6 +179,15 @@ async fn what_fires_no_trigger_any_more_is_told() {
     assert!(told.contains("engine MyISAM"), "{told}");
 }
 
+/// A REPLACE deletes, an update on a duplicate updates, an ignored insert does nothing.
+#[tokio::test]
+async fn rows_are_captured_whichever_way_they_change() {
+    let site = Database::make("").await;
+    site.execute("CREATE TABLE people (id VARCHAR(64) PRIMARY KEY, email VARCHAR(64) UNIQUE)")
+        .await
+        .unwrap();
+    site.connect()
+        .await
         .capture(&source("people"))
         .await
         .unwrap();

@@ -17,6 +17,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::Database;
+use super::site::is_mysql;
 
 const SHARDS: u16 = 3;
 const WRITERS: usize = 16;
@@ -52,7 +53,9 @@ async fn no_event_is_lost_and_no_key_out_of_order() {
             let site = Arc::clone(&site);
             tokio::spawn(async move {
                 let mut conn = site.open().await;
-                conn.query_drop(SESSIONS[writer % SESSIONS.len()])
+                // The last one is of MariaDB alone.
+                let sessions = &SESSIONS[..SESSIONS.len() - usize::from(is_mysql())];
+                conn.query_drop(sessions[writer % sessions.len()])
                     .await
                     .unwrap();
                 write(&mut conn, writer).await
@@ -148,9 +151,6 @@ async fn a_version_that_was_drawn_later_with_a_lower_id_comes_later() {
     check(&sent, committed.into());
 }
 
-/// Writes transactions, each until it is committed or meant to be rolled back, and says which events are
-/// there.
-async fn write(conn: &mut Conn, writer: usize) -> Vec<String> {
 /// A transaction that reads for long keeps an entry of each numbered row in the index: a look does not go
 /// through all of them each time.
 #[tokio::test]
@@ -210,6 +210,9 @@ async fn an_old_snapshot_makes_no_look_dear() {
     assert_eq!(&*found[0].event_id, b"late-1");
 }
 
+/// Writes transactions, each until it is committed or meant to be rolled back, and says which events are
+/// there.
+async fn write(conn: &mut Conn, writer: usize) -> Vec<String> {
     let mut random = StdRng::seed_from_u64(writer as u64);
     let mut committed = Vec::new();
     for n in 0..TRANSACTIONS {
@@ -323,9 +326,6 @@ async fn take(relay: &Handle) -> Vec<Lease> {
     taken.unwrap().expect("nobody was faster")
 }
 
-async fn number(relay: &Handle, held: &mut [Lease], limit: usize) -> Vec<OutboxRow> {
-    let rows = relay.number(held, limit, NOW).await.unwrap();
-    for row in &rows {
 /// Everything that waits, also what was committed late.
 async fn all(relay: &Handle, held: &mut [Lease]) -> Vec<OutboxRow> {
     let mut rows = Vec::new();
@@ -335,6 +335,9 @@ async fn all(relay: &Handle, held: &mut [Lease]) -> Vec<OutboxRow> {
     rows
 }
 
+async fn number(relay: &Handle, held: &mut [Lease], limit: usize) -> Vec<OutboxRow> {
+    let rows = relay.number(held, limit, NOW).await.unwrap();
+    for row in &rows {
         let checkpoint = &mut held[usize::from(row.shard)].checkpoint;
         checkpoint.at = EntryId::new(row.at.high, row.at.low);
         let id = std::str::from_utf8(&row.event_id).unwrap();

@@ -2,6 +2,7 @@
 
 use millstream_testkit::suite::Site as _;
 
+use super::site::is_mysql;
 use super::{set, things};
 
 /// The column's type, the event's value as JSON, and what is there then.
@@ -37,11 +38,11 @@ async fn values_are_stored_without_loss() {
         ),
         ("TIMESTAMP", "1709210096", "2024-02-29 12:34:56"),
         ("DATETIME(3)", "1709210096789", "2024-02-29 12:34:56.789"),
-        ("FLOAT", "0.5", "0.5"),
         ("DECIMAL(10, 2)", "100e-2", "1.00"),
         ("TIME(1)", "\"-12:34:56.7\"", "-12:34:56.7"),
         ("YEAR", "1970", "1970"),
         ("SET('a', 'b')", "\"b,a\"", "a,b"),
+        ("FLOAT", "0.5", "0.5"),
         ("BLOB", "\"\\\\x00ff\"", "\u{0}\u{fffd}"),
         (
             "UUID",
@@ -50,6 +51,9 @@ async fn values_are_stored_without_loss() {
         ),
         ("INT", "null", "NULL"),
     ] {
+        if declared == "UUID" && is_mysql() {
+            continue;
+        }
         let table =
             format!("CREATE TABLE things (id VARCHAR(64) PRIMARY KEY, a {declared}, b INT)");
         let (site, mut source, mut consumer) = things(&table).await;
@@ -75,10 +79,6 @@ async fn a_value_that_does_not_fit_is_its_event_s_own_fault() {
         ("DATE", "\"2024-02-29T12:00:00Z\""),
         ("DATETIME", "\"2024-02-29T12:00:00.5Z\""),
         ("DECIMAL(10, 2)", "1.005"),
-        ("DATETIME", "\"hunter2\""),
-        ("ENUM('a', 'b')", "\"hunter2\""),
-        ("UUID", "\"hunter2\""),
-        ("INT NOT NULL DEFAULT 1", "null"),
         ("DECIMAL(10, 2)", "1005e-3"),
         ("DOUBLE(5, 2)", "1.005"),
         ("TIME", "\"12:00:00.7\""),
@@ -88,9 +88,16 @@ async fn a_value_that_does_not_fit_is_its_event_s_own_fault() {
         ("YEAR", "70"),
         ("ENUM('a', 'b')", "\"2\""),
         ("SET('a', 'b')", "3"),
+        ("DATETIME", "\"hunter2\""),
+        ("ENUM('a', 'b')", "\"hunter2\""),
+        ("UUID", "\"hunter2\""),
+        ("INT NOT NULL DEFAULT 1", "null"),
         ("INT CHECK (a > 7)", "2"),
         ("VARCHAR(64) CHARACTER SET latin1", "\"hunter2 🦀\""),
     ] {
+        if declared == "UUID" && is_mysql() {
+            continue;
+        }
         let table =
             format!("CREATE TABLE things (id VARCHAR(64) PRIMARY KEY, a {declared}, b INT)");
         let (site, mut source, mut consumer) = things(&table).await;
