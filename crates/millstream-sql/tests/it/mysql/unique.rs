@@ -29,7 +29,7 @@ async fn a_unique_value_of_another_row_is_a_conflict() {
     }
 }
 
-/// What the database computes is its own, and so are its triggers and the columns that no mapping names.
+/// What the database computes is its own, and so are the columns that no mapping names.
 #[tokio::test]
 async fn other_columns_are_left_alone() {
     let (site, mut source, mut consumer) = things(
@@ -51,4 +51,34 @@ async fn other_columns_are_left_alone() {
         site.rows(found).await,
         ["1|1|5|NULL|10|mine", "1|2|4|x|8|none"]
     );
+}
+
+/// A trigger of the application sees each change in its turn, in one batch or in several, on its own table
+/// and on one that it is not on.
+#[tokio::test]
+async fn the_application_s_triggers_see_each_change() {
+    for size in [1, 4] {
+        let (site, mut source, mut consumer) = things(
+            "CREATE TABLE things (id VARCHAR(64) PRIMARY KEY, a INT, b INT);
+             CREATE TABLE seen (number INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(64));
+             CREATE TRIGGER made AFTER INSERT ON things FOR EACH ROW
+               INSERT INTO seen (what) VALUES (concat('+', NEW.id, '=', NEW.a));
+             CREATE TRIGGER changed AFTER UPDATE ON things FOR EACH ROW
+               INSERT INTO seen (what) VALUES (concat(OLD.a, '>', NEW.a));
+             CREATE TRIGGER gone AFTER DELETE ON things FOR EACH ROW
+               INSERT INTO seen (what) VALUES (concat('-', OLD.id))",
+        )
+        .await;
+        let entries = source.send_all([
+            &set("1", r#"{"a":1}"#),
+            &set("2", r#"{"a":2}"#),
+            &set("1", r#"{"a":3}"#),
+            &super::event("thing.left", "acme", "2", "{}"),
+        ]);
+        for batch in entries.chunks(size) {
+            consumer.settle(batch).await;
+        }
+        let seen = site.rows("SELECT what FROM seen ORDER BY number").await;
+        assert_eq!(seen, ["+1=1", "+2=2", "1>3", "-2"], "{size} in a batch");
+    }
 }
