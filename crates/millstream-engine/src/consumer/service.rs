@@ -1,3 +1,4 @@
+mod describing;
 mod looking;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,11 +15,11 @@ use millstream_core::clock::Clock;
 use millstream_core::entry::EntryId;
 use millstream_core::error::ErrorKind;
 use millstream_core::lease::{Feed, Lease, Role};
-use millstream_core::mapping::{self, Problem};
+use millstream_core::mapping::Problem;
 use millstream_core::name::{AppName, DatabaseId, InstanceId, StreamName};
 use millstream_core::queue;
 use millstream_core::retry::RetryPolicy;
-use millstream_core::store::{Store, Table};
+use millstream_core::store::Store;
 
 use crate::Transport;
 use crate::backoff::{Backoff, pause};
@@ -31,6 +32,8 @@ use crate::consumer::{Options, owned, shared};
 use crate::membership::{Member, finish};
 use crate::pace::Pace;
 use crate::status::{FeedStatus, Handle};
+
+use describing::Describing;
 
 /// How many times, and how often, a consumer looks for publishers and other instances at first.
 const LOOKS_AT_START: u32 = 50;
@@ -146,6 +149,7 @@ impl Consumer {
             consumer: self,
             database,
             judge: Arc::new(judge),
+            describing: Describing::new(),
             tasks: JoinSet::new(),
             held: BTreeMap::new(),
             asked: HashMap::new(),
@@ -182,22 +186,6 @@ impl Consumer {
         }
     }
 
-    async fn judge(&self) -> Result<Judge, Error> {
-        let names = mapping::table_names(&self.options.mappings);
-        let described = self.store.tables(&names).await?;
-        let known = names.into_iter().zip(described);
-        let tables: HashMap<_, Table> = known
-            .filter_map(|(name, table)| Some((name, table?)))
-            .collect();
-        let router = mapping::compile(&self.options.mappings, &tables).map_err(Error::Mappings)?;
-        Ok(Judge {
-            application: self.options.application.clone(),
-            router,
-            handled: self.store.handled().into_iter().collect(),
-            clock: self.clock.clone(),
-        })
-    }
-
     fn pause(&self, reason: &millstream_core::error::Error) {
         let reason = reason.to_string();
         if self.handle.status().paused.as_ref() != Some(&reason) {
@@ -220,6 +208,7 @@ struct Running {
     member: Member,
     database: DatabaseId,
     judge: Arc<Judge>,
+    describing: Describing,
     tasks: JoinSet<Lease>,
     held: BTreeMap<Feed, Held>,
     /// When each publisher was last asked for a registration.
@@ -247,7 +236,10 @@ impl Running {
     async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), Error> {
         for looks in 1_u32.. {
             match self.look().await {
-                Ok(()) => self.consumer.resume(),
+                Ok(()) => match self.describing.unfit() {
+                    Some(reason) => self.consumer.pause(reason),
+                    None => self.consumer.resume(),
+                },
                 Err(Error::Store(reason)) => self.consumer.pause(&reason),
                 Err(refusal) => return Err(refusal),
             }
@@ -260,6 +252,7 @@ impl Running {
             tokio::select! {
                 more = pause(interval, shutdown) => if !more { return Ok(()) },
                 Some(ended) = self.tasks.join_next() => self.ended(ended).await,
+                () = self.judge.outdated.notified() => self.describing.hurry(),
             }
         }
         Ok(())

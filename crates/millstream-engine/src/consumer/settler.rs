@@ -147,7 +147,7 @@ impl Settler {
             again: None,
         };
         let applied = loop {
-            match self.store.apply(&self.lease, &batch).await {
+            match self.judge.apply(&*self.store, &self.lease, &batch).await {
                 Ok(applied) => break Some(applied),
                 Err(error) if error.kind() == ErrorKind::Fenced => {
                     if self.look_again(&batch, &error, cancel).await? {

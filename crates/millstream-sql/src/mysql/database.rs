@@ -1,8 +1,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use millstream_core::change::Shape;
 use millstream_core::error::Error;
 
+use crate::described;
 use crate::mysql::bound::Bounds;
 use crate::mysql::fitting::Fits;
 use crate::mysql::options::Options;
@@ -17,8 +19,9 @@ pub struct Database {
     pub(super) options: Arc<Options>,
     pool: Arc<Pool>,
     pub(super) bounds: Arc<Bounds>,
-    /// What the tables take that were described, which all are that a mapping writes to.
-    fits: Arc<RwLock<HashMap<Arc<str>, Arc<Fits>>>>,
+    /// What the tables take that were described, which all are that a mapping writes to, and the version
+    /// that was.
+    fits: Arc<RwLock<HashMap<Arc<str>, (u64, Arc<Fits>)>>>,
 }
 
 impl Database {
@@ -34,15 +37,24 @@ impl Database {
     }
 
     /// Remembers what a table takes.
-    pub(super) fn remember(&self, table: &Arc<str>, fits: Fits) {
+    pub(super) fn remember(&self, table: &Arc<str>, version: u64, fits: Fits) {
         let mut known = self.fits.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(table.clone(), Arc::new(fits));
+        known.insert(table.clone(), (version, Arc::new(fits)));
     }
 
-    /// What a table takes, as it was when it was described last.
-    pub(super) fn fits(&self, table: &str) -> Option<Arc<Fits>> {
+    /// What the table of a shape takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Outdated`](millstream_core::error::ErrorKind::Outdated) if it was described anew since the shape
+    /// was made.
+    pub(super) fn fits(&self, shape: &Shape) -> Result<Option<Arc<Fits>>, Error> {
         let known = self.fits.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(table).cloned()
+        let Some((version, fits)) = known.get(&shape.table) else {
+            return Ok(None);
+        };
+        described::compare(shape, *version)?;
+        Ok(Some(Arc::clone(fits)))
     }
 
     /// A connection.

@@ -10,14 +10,31 @@ use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
 use crate::capture::TRIGGERS;
-use crate::identifier::Prefix;
+use crate::described;
+use crate::identifier::{Backticked, Prefix};
 use crate::mysql::fitting::{Fit, Fits};
 use crate::mysql::row::{integer, text};
 use crate::mysql::session::{Session, values};
 
 const DOING: &str = "describe a table";
 
-/// Describes a table; none if there is no table of this name. Views are not written to.
+/// What stands for how a table is declared, its unique keys above all. In a transaction that has touched
+/// it, it stays so until the end: the server lets nobody alter it meanwhile.
+pub(super) async fn version(session: &mut Session, name: &str) -> Result<u64, Error> {
+    let sql = format!("SHOW CREATE TABLE {}", Backticked(name));
+    let row = session.first(DOING, &sql, vec![]).await?;
+    let declared = row.and_then(|row| text(&row, 1)).unwrap_or_default();
+    // Counted up by every insert.
+    let mut parts = declared.split(" AUTO_INCREMENT=");
+    let first = parts.next().map(str::to_owned);
+    let without_counter = parts.fold(first.unwrap_or_default(), |text, part| {
+        text + part.trim_start_matches(|c: char| c.is_ascii_digit())
+    });
+    Ok(described::version(without_counter))
+}
+
+/// Describes a table; none if there is no table of this name. Views are not written to. A transaction is
+/// open, in which all of it is of one moment.
 pub(super) async fn describe(
     session: &mut Session,
     prefix: &Prefix,
@@ -29,6 +46,9 @@ pub(super) async fn describe(
     if row.is_none_or(|row| integer(&row, 0) == 0) {
         return Ok(None);
     }
+    let touch = format!("SELECT 1 FROM {} LIMIT 0", Backticked(name));
+    session.plain(DOING, &touch).await?;
+    let version = version(session, name).await?;
 
     let checked = json_columns(session, name).await?;
     let sql = "SELECT column_name, data_type, column_type, collation_name,
@@ -88,6 +108,7 @@ pub(super) async fn describe(
             .map(|index| index.columns)
             .collect(),
         related: folded || several || reaches,
+        version,
     };
     Ok(Some((table, fits)))
 }

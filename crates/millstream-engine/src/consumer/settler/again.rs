@@ -62,7 +62,8 @@ impl Settler {
                 dead_before: self.dead_before(now),
             }),
         };
-        let applied = match self.store.apply(&self.lease, &batch).await {
+        let applied = self.judge.apply(&*self.store, &self.lease, &batch);
+        let applied = match applied.await {
             Ok(applied) => applied,
             Err(error) if error.kind() == ErrorKind::Fenced => {
                 return self.look_again(&batch, &error, cancel).await.map(drop);
