@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mysql_async::Row;
 
-use millstream_core::error::Error;
+use millstream_core::error::{Error, ErrorKind};
 use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
@@ -35,6 +35,10 @@ pub(super) async fn version(session: &mut Session, name: &str) -> Result<u64, Er
 
 /// Describes a table; none if there is no table of this name. Views are not written to. A transaction is
 /// open, in which all of it is of one moment.
+///
+/// # Errors
+///
+/// [`Misconfigured`](ErrorKind::Misconfigured) if what is written to the table cannot be rolled back.
 pub(super) async fn describe(
     session: &mut Session,
     prefix: &Prefix,
@@ -45,6 +49,9 @@ pub(super) async fn describe(
     let row = session.first(DOING, exists, values![name]).await?;
     if row.is_none_or(|row| integer(&row, 0) == 0) {
         return Ok(None);
+    }
+    if let Some(reason) = no_transactions(session, name).await? {
+        return Err(Error::new(ErrorKind::Misconfigured, reason));
     }
     let touch = format!("SELECT 1 FROM {} LIMIT 0", Backticked(name));
     session.plain(DOING, &touch).await?;

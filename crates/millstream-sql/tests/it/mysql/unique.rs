@@ -1,8 +1,11 @@
 //! Tables with several ways to name a row.
 
+use millstream_core::error::ErrorKind;
+use millstream_core::store::Store as _;
 use millstream_testkit::suite::Site as _;
 
-use super::{set, things};
+use super::site::is_mysql;
+use super::{Database, set, things};
 
 /// `ON DUPLICATE KEY UPDATE` would take the value's owner for the row that is meant.
 #[tokio::test]
@@ -80,5 +83,26 @@ async fn the_application_s_triggers_see_each_change() {
         }
         let seen = site.rows("SELECT what FROM seen ORDER BY number").await;
         assert_eq!(seen, ["+1=1", "+2=2", "1>3", "-2"], "{size} in a batch");
+    }
+}
+
+/// What is written to it could not be rolled back.
+#[tokio::test]
+async fn a_table_without_transactions_is_refused() {
+    let site = Database::make("").await;
+    let engines = match is_mysql() {
+        true => &["MyISAM"][..],
+        false => &["MyISAM", "Aria"],
+    };
+    for &engine in engines {
+        let make = format!("CREATE TABLE {engine} (id VARCHAR(64) PRIMARY KEY) ENGINE = {engine}");
+        site.execute(&make).await.unwrap();
+        let described = site.connect().await.tables(&[engine.into()]).await;
+        let error = described.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
+        assert!(
+            error.to_string().contains(&format!("engine {engine}")),
+            "{error}"
+        );
     }
 }
