@@ -117,8 +117,8 @@ async fn next(
     let columns = "o.id, o.tenant_id, o.partition_key, o.entity_version,
                    octet_length(o.event_data) + octet_length(o.metadata)";
     let sql = db.sql(&format!(
-        "SELECT {columns} FROM ~outbox o WHERE o.stream = ? AND o.seq IS NULL
-         AND o.id > ? ORDER BY o.id LIMIT ?"
+        "SELECT {columns} FROM ~outbox o FORCE INDEX (unsent)
+         WHERE o.stream = ? AND o.seq IS NULL AND o.id > ? ORDER BY o.id LIMIT ?"
     ));
     let limit = limit.min(ROWS_MAX);
     let look = db.bounds.begin(stream, Instant::now());

@@ -220,7 +220,8 @@ impl Outbox for Database {
 impl Database {
     async fn is_waiting(&self, stream: &StreamName) -> Result<bool, Error> {
         let sql = self.sql(
-            "SELECT id FROM ~outbox WHERE stream = ? AND seq IS NULL AND id > ? ORDER BY id LIMIT 1",
+            "SELECT id FROM ~outbox FORCE INDEX (unsent)
+             WHERE stream = ? AND seq IS NULL AND id > ? ORDER BY id LIMIT 1",
         );
         let mut session = self.session().await?;
         let doing = "look for unsent events";
