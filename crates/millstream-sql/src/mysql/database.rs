@@ -19,9 +19,8 @@ pub struct Database {
     pub(super) options: Arc<Options>,
     pool: Arc<Pool>,
     pub(super) bounds: Arc<Bounds>,
-    /// What the tables take that were described, which all are that a mapping writes to, and the version
-    /// that was.
-    fits: Arc<RwLock<HashMap<Arc<str>, (u64, Arc<Fits>)>>>,
+    /// What the tables take that were described, which all are that a mapping writes to.
+    fits: Arc<RwLock<HashMap<Arc<str>, Arc<Fits>>>>,
 }
 
 impl Database {
@@ -37,9 +36,9 @@ impl Database {
     }
 
     /// Remembers what a table takes.
-    pub(super) fn remember(&self, table: &Arc<str>, version: u64, fits: Fits) {
+    pub(super) fn remember(&self, table: &Arc<str>, fits: Fits) {
         let mut known = self.fits.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(table.clone(), (version, Arc::new(fits)));
+        known.insert(table.clone(), Arc::new(fits));
     }
 
     /// What the table of a shape takes.
@@ -50,10 +49,10 @@ impl Database {
     /// was made.
     pub(super) fn fits(&self, shape: &Shape) -> Result<Option<Arc<Fits>>, Error> {
         let known = self.fits.read().unwrap_or_else(PoisonError::into_inner);
-        let Some((version, fits)) = known.get(&shape.table) else {
+        let Some(fits) = known.get(&shape.table) else {
             return Ok(None);
         };
-        described::compare(shape, *version)?;
+        described::compare(shape, fits.version)?;
         Ok(Some(Arc::clone(fits)))
     }
 

@@ -38,6 +38,8 @@ pub(super) enum Fit {
 /// What must be known of a table to write to it.
 #[derive(Debug, Default)]
 pub(super) struct Fits {
+    /// The table as it was described.
+    pub(super) version: u64,
     /// Columns that take what the server would not refuse by itself.
     pub(super) columns: HashMap<Arc<str>, Fit>,
     /// Whether its rows can be written many at a time although their order counts: all that relates them
@@ -220,7 +222,7 @@ fn is_time(text: &str) -> bool {
     (1..=3).contains(&hours.len())
         && (1..=2).contains(&rest.len())
         && rest.iter().all(|part| part.len() == 2)
-        && parts.iter().all(|part| digits(&part))
+        && parts.iter().all(digits)
         && digits(&fraction)
 }
 

@@ -25,7 +25,7 @@ impl Store for Database {
             let table = tables::describe(&mut session, &self.options.prefix, name).await?;
             session.plain("describe a table", "COMMIT").await?;
             described.push(table.map(|(table, fits)| {
-                self.remember(name, table.version, fits);
+                self.remember(name, fits);
                 table
             }));
         }

@@ -106,6 +106,7 @@ pub(super) async fn describe(
         .flat_map(|index| &index.columns)
         .any(|column| bending.contains(column));
     let plain = indexes.iter().all(|index| index.plain);
+    fits.version = version;
     fits.only_folds = folded && plain && !several && !reaches && !bends;
     let table = Table {
         columns,

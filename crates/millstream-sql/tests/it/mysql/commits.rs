@@ -22,7 +22,7 @@ const THINGS: &str = "CREATE TABLE things (id VARCHAR(64) PRIMARY KEY, a INT, b 
 async fn a_lost_answer_to_a_commit_is_looked_up() {
     let row = set("1", r#"{"a":1}"#);
     let credit = event("account.credited", "acme", "7", r#"{"amount":5}"#);
-    check(&[row.clone()], "0").await;
+    check(std::slice::from_ref(&row), "0").await;
     check(&[row, credit], "5").await;
 }
 
