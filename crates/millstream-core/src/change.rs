@@ -24,6 +24,8 @@ pub struct Shape {
     pub table_number: u16,
     /// The table.
     pub table: Arc<str>,
+    /// The table as it was described: see [`Table`](crate::store::Table).
+    pub version: u64,
     /// The number of this set of key columns among the mapped ones.
     pub key_number: u16,
     /// The columns that identify the row, in order.

@@ -34,6 +34,8 @@ pub struct Descriptor {
 pub struct Bounds {
     /// Entries up to here may be gone: every subscriber has settled them.
     pub floor: EntryId,
+    /// The owner's database has nothing up to here any more: no new generation can bring it again.
+    pub pruned: EntryId,
     /// The last event that was numbered.
     pub top: Checkpoint,
     /// Events of older generations up to here are not in the current one: every subscriber had settled
@@ -124,6 +126,7 @@ impl Descriptor {
                     top: text(&bounds.top.at),
                     event: bounds.top.event_id.as_ref().map(EventId::to_string),
                     left: (bounds.left_behind != EntryId::ZERO).then(|| text(&bounds.left_behind)),
+                    pruned: (bounds.pruned != EntryId::ZERO).then(|| text(&bounds.pruned)),
                 })
                 .collect(),
             subscribers: self
@@ -148,6 +151,10 @@ impl Descriptor {
     pub fn from_json(text: &[u8]) -> Result<Self, Error> {
         let form: Form = serde_json::from_slice(text).map_err(|error| Error(error.to_string()))?;
         let id = |text: &String| text.parse::<EntryId>().map_err(|_| Error::wrong("an id"));
+        let maybe = |text: &Option<String>| match text {
+            Some(text) => id(text),
+            None => Ok(EntryId::ZERO),
+        };
         let bounds = form.bounds.iter().map(|bounds| {
             Ok(Bounds {
                 floor: id(&bounds.floor)?,
@@ -155,12 +162,8 @@ impl Descriptor {
                     at: id(&bounds.top)?,
                     event_id: bounds.event.as_ref().map(EventId::new).transpose()?,
                 },
-                left_behind: bounds
-                    .left
-                    .as_ref()
-                    .map(id)
-                    .transpose()?
-                    .unwrap_or_default(),
+                left_behind: maybe(&bounds.left)?,
+                pruned: maybe(&bounds.pruned)?,
             })
         });
         let subscribers = form.subscribers.iter().map(|subscriber| {
@@ -230,6 +233,8 @@ struct BoundsForm {
     event: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     left: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pruned: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -260,6 +265,7 @@ mod tests {
                         event_id: EventId::new("e").ok(),
                     },
                     left_behind: EntryId::new(2, 5),
+                    pruned: EntryId::new(3, 4),
                 },
                 Bounds::default(),
             ],
@@ -288,7 +294,7 @@ mod tests {
     fn the_stored_form_is_stable() {
         assert_eq!(
             descriptor().to_json(),
-            r#"{"stream":"events","owner":"crm","database":"d\"1","shards":2,"generation":3,"count":9,"bounds":[{"floor":"3-7","top":"3-18446744073709551615","event":"e","left":"2-5"},{"floor":"0-0","top":"0-0","event":null}],"subscribers":[{"application":"hr","database":"d2","base":["0-0","0-0"],"settled":["3-7","0-0"]}]}"#
+            r#"{"stream":"events","owner":"crm","database":"d\"1","shards":2,"generation":3,"count":9,"bounds":[{"floor":"3-7","top":"3-18446744073709551615","event":"e","left":"2-5","pruned":"3-4"},{"floor":"0-0","top":"0-0","event":null}],"subscribers":[{"application":"hr","database":"d2","base":["0-0","0-0"],"settled":["3-7","0-0"]}]}"#
         );
         let plain = br#"{"stream":"s","owner":"crm","database":"d","shards":1,"generation":1,"later":true}"#;
         assert_eq!(Descriptor::from_json(plain).unwrap().bounds, []);

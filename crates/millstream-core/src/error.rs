@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Invalid,
     /// The lease went to somebody else, or the checkpoint moved. Look again.
     Fenced,
+    /// A table is not what it was described as any more. Describe it again, and plan anew.
+    Outdated,
 }
 
 impl ErrorKind {

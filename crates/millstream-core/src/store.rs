@@ -50,7 +50,9 @@ pub trait Store: Leases {
     /// [`Fenced`](crate::error::ErrorKind::Fenced) when epoch or checkpoint differ;
     /// [`Unavailable`](crate::error::ErrorKind::Unavailable) when the database is away, locked or
     /// full; [`Misconfigured`](crate::error::ErrorKind::Misconfigured) when a table, a column or a
-    /// right is missing. Errors of one event are outcomes, not errors.
+    /// right is missing; [`Outdated`](crate::error::ErrorKind::Outdated) when a table is not declared as
+    /// it was when the changes were planned, also where an event fails for that. Errors of one event are
+    /// outcomes, not errors.
     async fn apply(&self, lease: &Lease, batch: &Batch) -> Result<Applied, Error>;
 
     /// What of a feed is to be tried again: events behind the number `after` that are parked, not dead,
@@ -122,8 +124,8 @@ pub struct Batch {
     pub applied_at: Timestamp,
     /// Set where the deliveries are parked events that are tried again: the checkpoint stays then.
     pub again: Option<Again>,
-    /// Set where a delivery stands in the way of all others: it is parked for this reason, to be tried
-    /// again, and not tried now.
+    /// Set where a delivery stands in the way of all others: it is parked as blocked for this reason, to be
+    /// tried again, and not tried now.
     pub set_aside: Option<Reason>,
 }
 
@@ -232,6 +234,8 @@ pub struct Table {
     pub unique: Vec<Vec<Arc<str>>>,
     /// Whether changes of it reach other rows: triggers, or foreign keys from or to it.
     pub related: bool,
+    /// A number that stands for how it is declared: another one once the table was altered.
+    pub version: u64,
 }
 
 /// A column of a table.

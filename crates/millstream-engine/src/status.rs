@@ -45,6 +45,8 @@ pub struct FeedStatus {
     pub state: State,
     /// The last entry settled, or sent.
     pub at: EntryId,
+    /// Whether parked events cannot even be tried again, since something else is in their way.
+    pub obstructed: bool,
 }
 
 /// Whether a feed moves.

@@ -218,10 +218,11 @@ impl Ending {
 }
 
 /// How deliveries end that are set aside for this reason: they stand in the way of others, and are not
-/// tried now. What has ended before stays as it is.
+/// tried now. What has ended before stays as it is. Blocked, since none of its tries counts: once it can be
+/// tried, it has all the time that others have.
 pub(crate) fn set_aside(dedupe: Dedupe<'_>, items: &[Item<'_>], reason: &Reason) -> Vec<Ending> {
     let none = Seen::new();
-    let parked = || Ending::Parked(Outcome::Retrying, reason.clone());
+    let parked = || Ending::Parked(Outcome::Blocked, reason.clone());
     let ending = |item| dedupe.ended(item, [&none, &none]).unwrap_or_else(parked);
     items.iter().map(ending).collect()
 }

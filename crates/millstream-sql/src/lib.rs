@@ -23,7 +23,8 @@
 //! `literal.rs` the part of `write.rs` that writes values as texts, `number.rs` and `bound.rs` the part of
 //! `outbox.rs` that numbers events. SQLite numbers its schemas from their first release on, PostgreSQL
 //! from its own. What knows no SQL is there once, beside the folders: `batch.rs` and `tops.rs` for what a
-//! batch is made of, `old.rs` for what of an inbox may go, `address.rs` for URLs, `encryption.rs` for what may be wrong with it.
+//! batch is made of, `old.rs` for what of an inbox may go, `described.rs` for whether a batch was planned for tables as
+//! they are, `address.rs` for URLs, `encryption.rs` for what may be wrong with it.
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod address;
@@ -31,6 +32,8 @@ mod address;
 mod batch;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod capture;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod described;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod encryption;
 pub mod identifier;

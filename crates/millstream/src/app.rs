@@ -223,8 +223,8 @@ impl App {
 
     /// Sets how long settled events stay in the inbox. 37 days by default.
     ///
-    /// What comes again on the shared stream after that is taken for news, and what an event of longer ago
-    /// has come to is not known any more.
+    /// They stay for longer if they may come again. What is published to the shared stream once more after that
+    /// is taken for news, and what an event of longer ago has come to is not known any more.
     #[must_use]
     pub fn inbox_retention(mut self, retention: Duration) -> Self {
         self.inbox_retention = Some(retention);

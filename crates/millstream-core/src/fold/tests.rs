@@ -22,6 +22,7 @@ fn shapes(ordered: bool) -> Vec<Arc<Shape>> {
                 shapes.push(Arc::new(Shape {
                     table_number,
                     table: format!("t{table_number}").into(),
+                    version: 1,
                     key_number: 0,
                     key: ["tenant".into(), "id".into()].into(),
                     set: set.into(),

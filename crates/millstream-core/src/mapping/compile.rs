@@ -71,6 +71,7 @@ fn number(checked: Vec<Checked>, tables: &HashMap<Arc<str>, Table>) -> Vec<Mappe
             let shape = Arc::new(Shape {
                 table_number,
                 table: Arc::clone(&names[usize::from(table_number)]),
+                version: table.map_or(0, |table| table.version),
                 key_number,
                 key: Arc::clone(&keys[usize::from(key_number)].1),
                 set: columns(&mapping.set),

@@ -55,6 +55,7 @@ impl Shapes {
         Shape {
             table_number: full.table_number,
             table: Arc::clone(&full.table),
+            version: full.version,
             key_number: full.key_number,
             key: Arc::clone(&full.key),
             set: full.set.iter().enumerate().filter_map(present).collect(),

@@ -45,6 +45,7 @@ fn table(columns: &str, unique: &[&str]) -> Table {
             .map(|u| u.split(',').map(Arc::from).collect())
             .collect(),
         related: false,
+        version: 1,
     }
 }
 

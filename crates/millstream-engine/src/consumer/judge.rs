@@ -1,22 +1,32 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tracing::error;
 
 use millstream_core::clock::Clock;
-use millstream_core::delivery::{Content, Delivery, Reason, Undecodable};
+use millstream_core::delivery::{Content, Delivery, Plan, Reason, Undecodable};
 use millstream_core::entry::{Entry, EntryId};
-use millstream_core::lease::{Checkpoint, Feed};
+use millstream_core::error::{Error, ErrorKind};
+use millstream_core::lease::{Checkpoint, Feed, Lease};
 use millstream_core::mapping::Router;
 use millstream_core::name::{AppName, EventId};
+use millstream_core::store::{Applied, Batch, Store, Table};
 use millstream_core::wire;
+
+/// The application's tables that mappings write to.
+pub(super) type Tables = HashMap<Arc<str>, Table>;
 
 /// Decides what is to be done about each entry. Pure but for the clock.
 #[derive(Debug)]
 pub(super) struct Judge {
     pub(super) application: AppName,
     pub(super) router: Router,
+    /// What the tables looked like that changes are planned for.
+    pub(super) tables: Tables,
+    /// Told when one is found to look otherwise.
+    pub(super) outdated: Notify,
     /// The event types that code handles.
     pub(super) handled: HashSet<String>,
     pub(super) clock: Arc<dyn Clock>,
@@ -103,9 +113,53 @@ impl Judge {
         }
     }
 
+    /// Has the store apply a batch. An event that fits no table as it was described may fit it as it is by
+    /// now: nothing is applied then. The tables are described again after that, and after whatever else
+    /// may be because one was altered.
+    pub(super) async fn apply(
+        &self,
+        store: &dyn Store,
+        lease: &Lease,
+        batch: &Batch,
+    ) -> Result<Applied, Error> {
+        let applied = async {
+            if batch.deliveries.iter().any(is_invalid) {
+                self.compare(store).await?;
+            }
+            store.apply(lease, batch).await
+        };
+        let applied = applied.await;
+        if let Err(error) = &applied
+            && matches!(error.kind(), ErrorKind::Outdated | ErrorKind::Misconfigured)
+        {
+            self.outdated.notify_one();
+        }
+        applied
+    }
+
+    /// Whether the tables look as they did.
+    async fn compare(&self, store: &dyn Store) -> Result<(), Error> {
+        let names: Vec<_> = self.tables.keys().cloned().collect();
+        for (name, found) in names.iter().zip(store.tables(&names).await?) {
+            if found.as_ref() != self.tables.get(name) {
+                let text = format!("table {name} was altered, and is to be described again");
+                return Err(Error::new(ErrorKind::Outdated, text));
+            }
+        }
+        Ok(())
+    }
+
     fn delivery(&self, entry: Entry, content: Content) -> Delivery {
         Delivery::new(entry, self.clock.now(), content)
     }
+}
+
+/// Whether an event is dead by its plan alone.
+fn is_invalid(delivery: &Delivery) -> bool {
+    let Content::Event { plan, .. } = &delivery.content else {
+        return false;
+    };
+    matches!(plan, Plan::Invalid(_))
 }
 
 fn passed_over(entry: &Entry) -> Judged {

@@ -33,8 +33,8 @@ pub struct Options {
     /// taken, is tried again before it is dead. An hour by default.
     pub conflict_deadline: Duration,
     /// How long a batch may fail while the database works until the event is looked for that stands in the
-    /// way of the others, such as one whose row somebody else has locked. It is tried again like one that
-    /// conflicts, but never dead for that. 30 s by default.
+    /// way of the others, such as one whose row somebody else has locked. It is set aside, tried again until it
+    /// goes, and never dead for that. 30 s by default.
     pub stuck_after: Duration,
     /// How long settled events stay in the inbox, which tells repeats of the shared stream, and what
     /// happened to an event. 37 days by default: longer than anything may come again.

@@ -37,8 +37,9 @@ pub(super) struct Retries {
     took: Duration,
     /// Rounds in a row without success.
     failures: u32,
-    /// Whether something was left out since the last one that found nothing.
+    /// Whether something was left out since the last one that found nothing, and in this round.
     left_out: bool,
+    left_out_now: bool,
 }
 
 impl Retries {
@@ -54,6 +55,7 @@ impl Retries {
             took: Duration::ZERO,
             failures: 0,
             left_out: false,
+            left_out_now: false,
         }
     }
 
@@ -105,6 +107,7 @@ impl Retries {
         if self.limit == 1 {
             self.limit = AGAIN_MAX;
             self.tried(last, false, took, now);
+            self.left_out_now = true;
             return !std::mem::replace(&mut self.left_out, true);
         }
         self.limit = 1;
@@ -112,8 +115,8 @@ impl Retries {
         false
     }
 
-    /// There are no more; the last look took so long.
-    pub(super) fn end_round(&mut self, now: Instant, took: Duration) {
+    /// There are no more; the last look took so long. Whether something was left out.
+    pub(super) fn end_round(&mut self, now: Instant, took: Duration) -> bool {
         let wait = if !self.found {
             self.failures = 0;
             self.left_out = false;
@@ -127,6 +130,7 @@ impl Retries {
         };
         self.due = now + wait.max(took * LOOK_SHARE);
         self.begin();
+        std::mem::take(&mut self.left_out_now)
     }
 
     /// The database would not have it: the round is given up.

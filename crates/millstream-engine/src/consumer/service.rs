@@ -1,3 +1,4 @@
+mod describing;
 mod looking;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,11 +15,11 @@ use millstream_core::clock::Clock;
 use millstream_core::entry::EntryId;
 use millstream_core::error::ErrorKind;
 use millstream_core::lease::{Feed, Lease, Role};
-use millstream_core::mapping::{self, Problem, Router, Spec};
+use millstream_core::mapping::Problem;
 use millstream_core::name::{AppName, DatabaseId, InstanceId, StreamName};
 use millstream_core::queue;
 use millstream_core::retry::RetryPolicy;
-use millstream_core::store::{Store, Table};
+use millstream_core::store::Store;
 
 use crate::Transport;
 use crate::backoff::{Backoff, pause};
@@ -31,6 +32,10 @@ use crate::consumer::{Options, owned, shared};
 use crate::membership::{Member, finish};
 use crate::pace::Pace;
 use crate::status::{FeedStatus, Handle};
+
+pub use describing::fit;
+
+use describing::Describing;
 
 /// How many times, and how often, a consumer looks for publishers and other instances at first.
 const LOOKS_AT_START: u32 = 50;
@@ -152,6 +157,7 @@ impl Consumer {
             consumer: self,
             database,
             judge: Arc::new(judge),
+            describing: Describing::new(),
             tasks: JoinSet::new(),
             held: BTreeMap::new(),
             asked: HashMap::new(),
@@ -188,15 +194,6 @@ impl Consumer {
         }
     }
 
-    async fn judge(&self) -> Result<Judge, Error> {
-        Ok(Judge {
-            application: self.options.application.clone(),
-            router: fit(&*self.store, &self.options.mappings).await?,
-            handled: self.store.handled().into_iter().collect(),
-            clock: self.clock.clone(),
-        })
-    }
-
     fn pause(&self, reason: &millstream_core::error::Error) {
         let reason = reason.to_string();
         if self.handle.status().paused.as_ref() != Some(&reason) {
@@ -213,28 +210,13 @@ impl Consumer {
     }
 }
 
-/// Fits mappings to the tables of a database, as each consumer does before its first event.
-///
-/// # Errors
-///
-/// [`Error::Mappings`] with everything that is malformed or does not fit; [`Error::Store`] when the
-/// tables cannot be looked at.
-pub async fn fit(store: &dyn Store, mappings: &[Spec]) -> Result<Router, Error> {
-    let names = mapping::table_names(mappings);
-    let described = store.tables(&names).await?;
-    let known = names.into_iter().zip(described);
-    let tables: HashMap<_, Table> = known
-        .filter_map(|(name, table)| Some((name, table?)))
-        .collect();
-    mapping::compile(mappings, &tables).map_err(Error::Mappings)
-}
-
 /// A consumer that has begun: its feeds, and a task for each.
 struct Running {
     consumer: Consumer,
     member: Member,
     database: DatabaseId,
     judge: Arc<Judge>,
+    describing: Describing,
     tasks: JoinSet<Lease>,
     held: BTreeMap<Feed, Held>,
     /// When each publisher was last asked for a registration.
@@ -262,7 +244,10 @@ impl Running {
     async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), Error> {
         for looks in 1_u32.. {
             match self.look().await {
-                Ok(()) => self.consumer.resume(),
+                Ok(()) => match self.describing.unfit() {
+                    Some(reason) => self.consumer.pause(reason),
+                    None => self.consumer.resume(),
+                },
                 Err(Error::Store(reason)) => self.consumer.pause(&reason),
                 Err(refusal) => return Err(refusal),
             }
@@ -275,6 +260,7 @@ impl Running {
             tokio::select! {
                 more = pause(interval, shutdown) => if !more { return Ok(()) },
                 Some(ended) = self.tasks.join_next() => self.ended(ended).await,
+                () = self.judge.outdated.notified() => self.describing.hurry(),
             }
         }
         Ok(())

@@ -32,7 +32,7 @@ use crate::pace::Pace;
 use crate::status::{Handle, State};
 
 pub(super) use prune::Pruning;
-use stuck::{Patience, set_aside};
+use stuck::{Patience, Remedy, set_aside};
 
 /// A busy feed reports no more often than this.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
@@ -145,7 +145,6 @@ impl Settler {
         to: Checkpoint,
         cancel: &CancellationToken,
     ) -> Result<(), Stop> {
-        let entries: Vec<EntryId> = deliveries.iter().map(|delivery| delivery.entry).collect();
         let batch = Batch {
             from: self.committed.clone(),
             to,
@@ -154,28 +153,38 @@ impl Settler {
             again: None,
             set_aside: None,
         };
+        let mut aside = 0;
         let mut pieces = vec![(batch, self.patience())];
         while let Some((piece, patience)) = pieces.pop() {
-            if let Some((first, second)) = self.settle_piece(piece, patience, cancel).await? {
-                pieces.extend([(second, Patience::NONE), (first, Patience::NONE)]);
+            if let Some((first, second)) = self
+                .settle_piece(piece, patience, &mut aside, cancel)
+                .await?
+            {
+                if cancel.is_cancelled() {
+                    return Err(Stop::Cancelled);
+                }
+                let part = |part| {
+                    let patience = Patience::with_part(&part);
+                    (part, patience)
+                };
+                pieces.extend([part(second), part(first)]);
             }
         }
-        if let Feed::Shared(stream) = self.lease.feed.clone() {
-            self.ack(&stream, &entries, cancel).await?;
-        }
-        self.report(false).await;
         Ok(())
     }
 
-    /// Settles a batch, or says into what to split it, since something in it stands in the way.
+    /// Settles a batch and says so, or gives back the halves into which it is split, since something in it
+    /// stands in the way.
     async fn settle_piece(
         &mut self,
         mut batch: Batch,
         mut patience: Patience,
+        aside: &mut u32,
         cancel: &CancellationToken,
     ) -> Result<Option<(Batch, Batch)>, Stop> {
         let applied = loop {
-            match self.store.apply(&self.lease, &batch).await {
+            batch.applied_at = self.clock.now();
+            match self.judge.apply(&*self.store, &self.lease, &batch).await {
                 Ok(applied) => break Some(applied),
                 Err(error) if error.kind() == ErrorKind::Fenced => {
                     if self.look_again(&batch, &error, cancel).await? {
@@ -184,20 +193,28 @@ impl Settler {
                 }
                 Err(error) => {
                     self.pause(&error);
-                    if self.stands_in_the_way(&batch, &error, &mut patience).await {
-                        if batch.deliveries.len() > 1 {
-                            return Ok(Some(batch.halves()));
+                    match self.remedy(&batch, &error, &mut patience, *aside).await {
+                        Remedy::Split => return Ok(Some(batch.halves())),
+                        Remedy::SetAside => {
+                            batch.set_aside = Some(set_aside(&error));
+                            *aside += 1;
                         }
-                        batch.set_aside = Some(set_aside(&error));
-                    } else if !self.backoff.wait(cancel).await {
-                        return Err(Stop::Cancelled);
+                        Remedy::Wait => {
+                            if !self.backoff.wait(cancel).await {
+                                return Err(Stop::Cancelled);
+                            }
+                        }
                     }
                 }
             }
-            batch.applied_at = self.clock.now();
         };
         self.resume();
+        let entries: Vec<EntryId> = batch.deliveries.iter().map(|one| one.entry).collect();
         self.settled(batch, applied);
+        if let Feed::Shared(stream) = self.lease.feed.clone() {
+            self.ack(&stream, &entries, cancel).await?;
+        }
+        self.report(false).await;
         Ok(None)
     }
 

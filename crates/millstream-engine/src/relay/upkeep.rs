@@ -14,7 +14,6 @@ use millstream_core::outbox::Registered;
 
 use crate::relay::followers::{Followers, Heard};
 use crate::relay::judge::{Fork, next};
-use crate::relay::shard::Sender;
 use crate::relay::stream::{StreamRelay, both, is_due};
 
 /// How often messages are looked for.
@@ -269,13 +268,14 @@ impl StreamRelay {
     pub(super) async fn announce(&mut self) -> Result<(), Error> {
         // What was read long ago must not be announced now.
         self.senders[0].hold().await?;
-        let bounds = |(sender, left): (&Sender, &EntryId)| Bounds {
+        let shards = self.senders.iter().zip(&self.pace.left_behind).enumerate();
+        let bounds = shards.map(|(index, (sender, left))| Bounds {
             floor: sender.floor,
+            pruned: self.followers.pruned(index),
             top: sender.lease.checkpoint.clone(),
             left_behind: *left,
-        };
-        let shards = self.senders.iter().zip(&self.pace.left_behind);
-        self.descriptor.bounds = shards.map(bounds).collect();
+        });
+        self.descriptor.bounds = bounds.collect();
         self.descriptor.subscribers = self.followers.announced();
         let generations = self
             .senders

@@ -10,12 +10,13 @@ use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 
 use crate::batch::{Dedupe, Ending, Item, Tried, items};
+use crate::described;
 use crate::mysql::database::Database;
 use crate::mysql::dedupe;
 use crate::mysql::leases::compare_and_set;
 use crate::mysql::session::Session;
 use crate::mysql::settling::{Failure, Settling};
-use crate::mysql::{dead_letters, inbox, parked};
+use crate::mysql::{dead_letters, inbox, parked, tables};
 
 const DOING: &str = "apply a batch";
 
@@ -170,6 +171,16 @@ async fn settle(
         (None, Search::Halves) => settling.settle(&items).await.map_err(Failure::Whole)?,
     }
     let (any_parked, endings) = settling.end();
+    // What was written may have changed another row, if a table has a unique key that was not known.
+    let written = match &batch.set_aside {
+        Some(_) => Vec::new(),
+        None => described::planned(batch),
+    };
+    for shape in written {
+        let version = tables::version(session, &shape.table).await;
+        let compared = version.and_then(|version| described::compare(shape, version));
+        compared.map_err(Failure::Whole)?;
+    }
     match &batch.again {
         Some(again) => {
             let (tried, applied) = Tried::of(&letters, &endings, again.dead_before);

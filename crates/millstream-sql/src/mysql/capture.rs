@@ -16,7 +16,7 @@ use crate::mysql::database::Database;
 use crate::mysql::migrate;
 use crate::mysql::row::{integer, text};
 use crate::mysql::session::{Flavour, Session, values};
-use crate::mysql::tables::json_columns;
+use crate::mysql::tables::{json_columns, no_transactions};
 
 const DOING: &str = "capture a table";
 
@@ -105,7 +105,11 @@ impl Capture for Database {
             let there = there.map_or(0, |row| integer(&row, 0));
             let columns = columns(&mut session, table).await?;
             let all = usize::try_from(there).is_ok_and(|there| there == TRIGGERS.len());
-            found.push(note.judge(table, columns.as_deref(), all));
+            let mut captured = note.judge(table, columns.as_deref(), all);
+            if captured.problem.is_none() {
+                captured.problem = unseen(&mut session, table).await?;
+            }
+            found.push(captured);
         }
         session.give_back();
         Ok(found)
@@ -125,32 +129,29 @@ async fn prepare(
     }
     let columns = columns(session, table).await?;
     let columns = columns.ok_or_else(|| missing(table))?;
-
-    let sql = "SELECT t.engine, coalesce(e.transactions, '') = 'YES'
-               FROM information_schema.tables t
-               LEFT JOIN information_schema.engines e ON e.engine = t.engine
-               WHERE t.table_schema = database() AND t.table_name = ?";
-    let row = session.first(DOING, sql, values![table]).await?;
-    if let Some(row) = row.filter(|row| integer(row, 1) == 0) {
-        let engine = text(&row, 0).unwrap_or_default();
-        return Err(misconfigured(format!(
-            "table {table} is of engine {engine}, which has no transactions: \
-             do ALTER TABLE … ENGINE = InnoDB"
-        )));
+    match unseen(session, table).await? {
+        Some(reason) => Err(misconfigured(reason)),
+        None => Ok(columns),
     }
+}
 
+/// Why not all changes of a table can be seen, if that is so, and what to do.
+async fn unseen(session: &mut Session, table: &str) -> Result<Option<String>, Error> {
+    if let Some(reason) = no_transactions(session, table).await? {
+        return Ok(Some(reason));
+    }
     let sql = "SELECT constraint_name FROM information_schema.referential_constraints
                WHERE constraint_schema = database() AND table_name = ?
                  AND (delete_rule NOT IN ('RESTRICT', 'NO ACTION')
                    OR update_rule NOT IN ('RESTRICT', 'NO ACTION'))";
-    if let Some(row) = session.first(DOING, sql, values![table]).await? {
+    let row = session.first(DOING, sql, values![table]).await?;
+    Ok(row.map(|row| {
         let name = text(&row, 0).unwrap_or_default();
-        return Err(misconfigured(format!(
+        format!(
             "foreign key {name} changes rows of {table} by itself, and this server fires no triggers \
              for that: make it ON DELETE RESTRICT ON UPDATE RESTRICT, and delete such rows first"
-        )));
-    }
-    Ok(columns)
+        )
+    }))
 }
 
 async fn columns(session: &mut Session, table: &str) -> Result<Option<Vec<Column>>, Error> {

@@ -1,8 +1,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use millstream_core::change::Shape;
 use millstream_core::error::Error;
 
+use crate::described;
+use crate::mysql::bound::Bounds;
 use crate::mysql::fitting::Fits;
 use crate::mysql::options::Options;
 use crate::mysql::session::{Pool, Session};
@@ -15,6 +18,7 @@ use crate::mysql::session::{Pool, Session};
 pub struct Database {
     pub(super) options: Arc<Options>,
     pool: Arc<Pool>,
+    pub(super) bounds: Arc<Bounds>,
     /// What the tables take that were described, which all are that a mapping writes to.
     fits: Arc<RwLock<HashMap<Arc<str>, Arc<Fits>>>>,
 }
@@ -26,6 +30,7 @@ impl Database {
         Self {
             pool: Arc::new(Pool::new(Arc::clone(&options))),
             options,
+            bounds: Arc::default(),
             fits: Arc::default(),
         }
     }
@@ -36,10 +41,19 @@ impl Database {
         known.insert(table.clone(), Arc::new(fits));
     }
 
-    /// What a table takes, as it was when it was described last.
-    pub(super) fn fits(&self, table: &str) -> Option<Arc<Fits>> {
+    /// What the table of a shape takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Outdated`](millstream_core::error::ErrorKind::Outdated) if it was described anew since the shape
+    /// was made.
+    pub(super) fn fits(&self, shape: &Shape) -> Result<Option<Arc<Fits>>, Error> {
         let known = self.fits.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(table).cloned()
+        let Some(fits) = known.get(&shape.table) else {
+            return Ok(None);
+        };
+        described::compare(shape, fits.version)?;
+        Ok(Some(Arc::clone(fits)))
     }
 
     /// A connection.

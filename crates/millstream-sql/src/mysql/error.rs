@@ -107,10 +107,11 @@ fn kind(error: &ServerError) -> ErrorKind {
         1022 | DUPLICATE_ENTRY | 1169 | 1216 | 1217 | 1451 | 1452 | 1557 | 1586 | 1761 | 1762 => {
             ErrorKind::Conflict
         }
-        // A value that does not fit: null, too long, out of range, of another type, against a check.
+        // A value that does not fit: null, too long, out of range, of another type, against a check, or of
+        // no partition.
         1048 | 1118 | 1153 | 1230 | 1264 | 1265 | 1292 | 1300 | 1364 | 1365 | 1366 | 1367
-        | 1406 | 1411 | 1416 | 1425 | 1426 | 1441 | 1525 | SIGNALLED | 1690 | 3140 | 3141
-        | 3155 | 3156 | 3819 | 3854 | 3903 | 4025 | 4078 | 4079 => ErrorKind::Invalid,
+        | 1406 | 1411 | 1416 | 1425 | 1426 | 1441 | 1525 | 1526 | SIGNALLED | 1690 | 1748
+        | 3140 | 3141 | 3155 | 3156 | 3819 | 3854 | 3903 | 4025 | 4078 | 4079 => ErrorKind::Invalid,
         _ if error.state.starts_with("08") => ErrorKind::Unavailable,
         _ if error.state.starts_with("40") => ErrorKind::Unavailable,
         _ if error.state.starts_with("22") || error.state == "45000" => ErrorKind::Invalid,
@@ -144,6 +145,7 @@ fn told(error: &ServerError) -> String {
             Some(column) => format!("column {column} does not take the value, {number}"),
             None => format!("a column does not take its value, {number}"),
         },
+        1526 | 1748 => format!("no partition of the table takes the row, {number}"),
         // A trigger's own words may hold a value; ours begin with our names.
         SIGNALLED if message.starts_with("outbox: ") || message.starts_with("millstream: ") => {
             format!("{message}, {number}")

@@ -1,7 +1,8 @@
 //! Values for columns that would bend them in silence.
 //!
 //! Both servers are strict about texts that are too long and numbers out of range, but round a decimal,
-//! cut an instant and take an epoch for a date, and say so in a note at most.
+//! cut an instant, take an epoch for a date and a number for a member of a list, and say so in a note at
+//! most.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +23,12 @@ pub(super) enum Fit {
     Instant(usize),
     /// A date.
     Date,
+    /// A time of day or a span, with so many digits of a second.
+    Time(usize),
+    /// A year of four digits.
+    Year,
+    /// One of a list, or some: never by its number there.
+    Listed,
     /// A number with so many digits behind the point.
     Decimal(usize),
     /// A number of single precision.
@@ -31,6 +38,8 @@ pub(super) enum Fit {
 /// What must be known of a table to write to it.
 #[derive(Debug, Default)]
 pub(super) struct Fits {
+    /// The table as it was described.
+    pub(super) version: u64,
     /// Columns that take what the server would not refuse by itself.
     pub(super) columns: HashMap<Arc<str>, Fit>,
     /// Whether its rows can be written many at a time although their order counts: all that relates them
@@ -47,7 +56,11 @@ impl Fit {
         Some(match data_type {
             "datetime" | "timestamp" => Self::Instant(digits),
             "date" => Self::Date,
+            "time" => Self::Time(digits),
+            "year" => Self::Year,
+            "enum" | "set" => Self::Listed,
             "decimal" => Self::Decimal(if inside.contains(',') { digits } else { 0 }),
+            "float" | "double" if inside.contains(',') => Self::Decimal(digits),
             "float" => Self::Single,
             _ => return None,
         })
@@ -58,8 +71,21 @@ impl Fit {
         match (self, value) {
             (_, Value::Null) => Ok(Bound::NULL),
             (Self::Instant(digits), _) => instant(value, digits),
-            (Self::Date, Value::Text(text)) if text.len() == "2024-02-29".len() => Ok(bound(value)),
+            (Self::Date, Value::Text(text)) if is_like(text, DATE) => Ok(bound(value)),
             (Self::Date, _) => Err("takes a date such as 2024-02-29"),
+            (Self::Time(digits), Value::Text(text)) if is_time(text) => {
+                match fraction(text).len() {
+                    kept if kept <= digits => Ok(bound(value)),
+                    _ => Err(CUT),
+                }
+            }
+            (Self::Time(_), _) => Err("takes a time such as 12:34:56"),
+            (Self::Year, Value::Integer(0 | 1901..=2155)) => Ok(bound(value)),
+            (Self::Year, Value::Text(text)) if is_like(text, YEAR) => Ok(bound(value)),
+            (Self::Year, _) => Err("takes a year such as 2024"),
+            (Self::Listed, Value::Text(text)) if is_number(text) => Err(NUMBERED),
+            (Self::Listed, Value::Text(_)) => Ok(bound(value)),
+            (Self::Listed, _) => Err(NUMBERED),
             (Self::Decimal(scale), Value::Real(number)) => decimal(&number.to_string(), scale),
             (Self::Decimal(scale), Value::Number(number)) => decimal(number, scale),
             (Self::Single, Value::Real(number)) => single(*number),
@@ -110,7 +136,14 @@ fn instant(value: &Value, digits: usize) -> Result<Bound, &'static str> {
     let since_epoch = match value {
         Value::Text(text) => match text.parse::<jiff::Timestamp>() {
             Ok(instant) => Ok(instant),
-            // Without an offset: it is the server's to judge.
+            // Without an offset: it is the server's to judge, which guesses the century of other texts.
+            Err(_)
+                if !text
+                    .get(..DATE.len())
+                    .is_some_and(|date| is_like(date, DATE)) =>
+            {
+                return Err("takes an instant such as 2024-02-29T12:34:56Z");
+            }
             Err(_) if fraction(text).len() <= digits => return Ok(bound(value)),
             Err(_) => return Err(CUT),
         },
@@ -136,11 +169,68 @@ fn instant(value: &Value, digits: usize) -> Result<Bound, &'static str> {
 
 const CUT: &str = "keeps fewer digits of a second than the value has";
 
+const NUMBERED: &str = "takes its own words, and no number that may be the place of one";
+
 fn decimal(number: &str, scale: usize) -> Result<Bound, &'static str> {
-    match number.contains(['e', 'E']) || fraction(number).len() <= scale {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let exponent: i64 = exponent.parse().unwrap_or(match exponent.starts_with('-') {
+        true => i64::MIN,
+        // Out of range, or no number at all: the server refuses either.
+        false => i64::MAX,
+    });
+    let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX);
+    let (whole, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let behind = match behind.trim_end_matches('0') {
+        "" => {
+            let kept = whole.trim_end_matches('0');
+            let is_zero = !kept.contains(|c: char| c.is_ascii_digit());
+            if is_zero {
+                i64::MIN
+            } else {
+                length(kept) - length(whole)
+            }
+        }
+        behind => length(behind),
+    };
+    match behind.saturating_sub(exponent) <= i64::try_from(scale).unwrap_or(i64::MAX) {
         true => Ok(Bound::Bytes(number.as_bytes().to_vec())),
         false => Err("keeps fewer digits behind the point than the value has"),
     }
+}
+
+const DATE: &str = "0000-00-00";
+const YEAR: &str = "0000";
+
+/// Whether a text has digits where the form has them, and what else that has.
+fn is_like(text: &str, form: &str) -> bool {
+    let same = |(own, form): (u8, u8)| match form {
+        b'0' => own.is_ascii_digit(),
+        _ => own == form,
+    };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(same)
+}
+
+/// Whether it is hours, minutes and perhaps seconds: other texts are counted from their ends.
+fn is_time(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let parts: Vec<&str> = whole.split(':').collect();
+    let digits = |part: &&str| part.bytes().all(|b| b.is_ascii_digit());
+    let [hours, rest @ ..] = &*parts else {
+        return false;
+    };
+    (1..=3).contains(&hours.len())
+        && (1..=2).contains(&rest.len())
+        && rest.iter().all(|part| part.len() == 2)
+        && parts.iter().all(digits)
+        && digits(&fraction)
+}
+
+/// Whether the server would read it as a whole number.
+fn is_number(text: &str) -> bool {
+    let digits = text.trim_matches(|c: char| c.is_ascii_whitespace());
+    let digits = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[expect(
@@ -224,14 +314,74 @@ mod tests {
         );
         check("decimal(10,2)", Value::Real(1.005), Err("behind the point"));
         check("decimal(10)", Value::Real(1.5), Err("behind the point"));
+        let number = |text: &str| Value::Number(text.into());
+        for fits in [
+            "100e-2", "1.5e1", "10.50e-1", "0e-9", "0.00e-9", "-12e-2", "1E+3", "1000e-5",
+        ] {
+            check("decimal(10,2)", number(fits), Ok(fits));
+        }
+        for cut in [
+            "1005e-3",
+            "1.005",
+            "1.05e-1",
+            "-1e-3",
+            "1e-99999999999999999999",
+            "1001e-5",
+        ] {
+            check("decimal(10,2)", number(cut), Err("behind the point"));
+        }
+        check("double(5,2)", Value::Real(1.005), Err("behind the point"));
+        check("float(5,2)", Value::Real(1.25), Ok("1.25"));
         check("date", text("2024-02-29"), Ok("2024-02-29"));
         check("date", text("2024-02-29T12:00:00Z"), Err("takes a date"));
         check("date", Value::Integer(20_240_229), Err("takes a date"));
+        check("date", text("10:11:12.5"), Err("takes a date"));
+        check("date", text("2024.02.29"), Err("takes a date"));
         check("float", Value::Real(0.1), Ok("0.1"));
         check(
             "float",
             Value::Real(0.123_456_789_012),
             Err("single precision"),
         );
+    }
+
+    /// What the server would guess.
+    #[test]
+    fn nothing_is_taken_for_something_else() {
+        let time = Err("takes a time");
+        for fits in ["12:00:00", "12:34", "-838:59:59", "1:00:00.000"] {
+            check("time", text(fits), Ok(fits));
+        }
+        check("time(1)", text("12:00:00.7"), Ok("12:00:00.7"));
+        check("time", text("12:00:00.7"), Err("digits of a second"));
+        for other in [
+            "101010",
+            "12",
+            "1 12:00:00",
+            "12:0",
+            ":00",
+            "2024-02-29T12:00:00Z",
+        ] {
+            check("time", text(other), time);
+        }
+        check("time", Value::Integer(101_010), time);
+        check("year", Value::Integer(2024), Ok("2024"));
+        check("year", text("1970"), Ok("1970"));
+        for other in [
+            Value::Integer(70),
+            text("70"),
+            text("0"),
+            Value::Real(2024.6),
+        ] {
+            check("year", other, Err("takes a year"));
+        }
+        check("datetime", text("10:11:12.5"), Err("takes an instant"));
+        check("datetime", text("240229"), Err("takes an instant"));
+        check("enum('a','b')", text("a"), Ok("a"));
+        check("set('a','b')", text("a,b"), Ok("a,b"));
+        for number in ["2", "02", " 2", "+2"] {
+            check("enum('a','b')", text(number), Err("its own words"));
+        }
+        check("set('a','b')", Value::Integer(3), Err("its own words"));
     }
 }

@@ -212,7 +212,7 @@ impl<'s, 'a> Settling<'s, 'a> {
 
     async fn write(&mut self, changes: &[&'a Change]) -> Result<(), Failure> {
         for set in fold(changes.iter().copied()) {
-            let fits = self.db.fits(&set.shape.table);
+            let fits = self.db.fits(set.shape)?;
             write(self.session, fits.as_deref(), &set).await?;
         }
         Ok(())

@@ -23,7 +23,9 @@ impl Store for Database {
         let mut session = self.session().await?;
         let mut described = Vec::with_capacity(names.len());
         for name in names {
+            session.begin("describe a table").await?;
             let table = tables::describe(&mut session, &self.options.prefix, name).await?;
+            session.plain("describe a table", "COMMIT").await?;
             described.push(table.map(|(table, fits)| {
                 self.remember(name, fits);
                 table

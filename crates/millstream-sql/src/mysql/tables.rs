@@ -5,19 +5,40 @@ use std::sync::Arc;
 
 use mysql_async::Row;
 
-use millstream_core::error::Error;
+use millstream_core::error::{Error, ErrorKind};
 use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
 use crate::capture::TRIGGERS;
-use crate::identifier::Prefix;
+use crate::described;
+use crate::identifier::{Backticked, Prefix};
 use crate::mysql::fitting::{Fit, Fits};
 use crate::mysql::row::{integer, text};
 use crate::mysql::session::{Session, values};
 
 const DOING: &str = "describe a table";
 
-/// Describes a table; none if there is no table of this name. Views are not written to.
+/// What stands for how a table is declared, its unique keys above all. In a transaction that has touched
+/// it, it stays so until the end: the server lets nobody alter it meanwhile.
+pub(super) async fn version(session: &mut Session, name: &str) -> Result<u64, Error> {
+    let sql = format!("SHOW CREATE TABLE {}", Backticked(name));
+    let row = session.first(DOING, &sql, vec![]).await?;
+    let declared = row.and_then(|row| text(&row, 1)).unwrap_or_default();
+    // Counted up by every insert.
+    let mut parts = declared.split(" AUTO_INCREMENT=");
+    let first = parts.next().map(str::to_owned);
+    let without_counter = parts.fold(first.unwrap_or_default(), |text, part| {
+        text + part.trim_start_matches(|c: char| c.is_ascii_digit())
+    });
+    Ok(described::version(without_counter))
+}
+
+/// Describes a table; none if there is no table of this name. Views are not written to. A transaction is
+/// open, in which all of it is of one moment.
+///
+/// # Errors
+///
+/// [`Misconfigured`](ErrorKind::Misconfigured) if what is written to the table cannot be rolled back.
 pub(super) async fn describe(
     session: &mut Session,
     prefix: &Prefix,
@@ -29,6 +50,12 @@ pub(super) async fn describe(
     if row.is_none_or(|row| integer(&row, 0) == 0) {
         return Ok(None);
     }
+    if let Some(reason) = no_transactions(session, name).await? {
+        return Err(Error::new(ErrorKind::Misconfigured, reason));
+    }
+    let touch = format!("SELECT 1 FROM {} LIMIT 0", Backticked(name));
+    session.plain(DOING, &touch).await?;
+    let version = version(session, name).await?;
 
     let checked = json_columns(session, name).await?;
     let sql = "SELECT column_name, data_type, column_type, collation_name,
@@ -79,6 +106,7 @@ pub(super) async fn describe(
         .flat_map(|index| &index.columns)
         .any(|column| bending.contains(column));
     let plain = indexes.iter().all(|index| index.plain);
+    fits.version = version;
     fits.only_folds = folded && plain && !several && !reaches && !bends;
     let table = Table {
         columns,
@@ -88,6 +116,7 @@ pub(super) async fn describe(
             .map(|index| index.columns)
             .collect(),
         related: folded || several || reaches,
+        version,
     };
     Ok(Some((table, fits)))
 }
@@ -121,6 +150,26 @@ async fn unique_indexes(session: &mut Session, table: &str) -> Result<Vec<Index>
         index.columns.extend(text(row, 1).map(Arc::from));
     }
     Ok(indexes.into_iter().map(|(_, index)| index).collect())
+}
+
+/// What to do about a table of an engine that rolls nothing back, if it is one.
+pub(super) async fn no_transactions(
+    session: &mut Session,
+    table: &str,
+) -> Result<Option<String>, Error> {
+    let sql = "SELECT t.engine, coalesce(e.transactions, '') = 'YES'
+               FROM information_schema.tables t
+               LEFT JOIN information_schema.engines e ON e.engine = t.engine
+               WHERE t.table_schema = database() AND t.table_name = ?";
+    let row = session.first(DOING, sql, values![table]).await?;
+    let row = row.filter(|row| integer(row, 1) == 0);
+    Ok(row.map(|row| {
+        let engine = text(&row, 0).unwrap_or_default();
+        format!(
+            "table {table} is of engine {engine}, which has no transactions: \
+             do ALTER TABLE … ENGINE = InnoDB"
+        )
+    }))
 }
 
 /// Columns whose type MariaDB writes as text with a check.

@@ -10,12 +10,14 @@ use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
 
 use crate::batch::{Dedupe, Ending, Item, Tried, items, set_aside};
+use crate::described;
+use crate::identifier::Prefix;
 use crate::postgres::database::{Database, while_doing};
 use crate::postgres::dead_letters::{self, Parked};
 use crate::postgres::inbox::{self, Settled};
 use crate::postgres::leases::compare_and_set;
 use crate::postgres::settling::Settling;
-use crate::postgres::{dedupe, parked};
+use crate::postgres::{dedupe, parked, tables};
 
 /// Statements that a connection keeps prepared. Each set of columns that events name has its own.
 const STATEMENTS_MAX: usize = 256;
@@ -146,6 +148,9 @@ async fn attempt(
     }
 
     let (endings, any_parked) = (settling.endings, settling.any_parked);
+    are_as_described(&tx, prefix, batch)
+        .await
+        .map_err(Failure::Whole)?;
     let mut applied = match &batch.again {
         Some(again) => {
             let (tried, applied) = Tried::of(&letters, &endings, again.dead_before);
@@ -161,6 +166,26 @@ async fn attempt(
     })?;
     applied.took = begun.elapsed();
     Ok(applied)
+}
+
+/// Whether the tables of a batch are as they were when its changes were planned. Those that were written to
+/// stay so until the end of the transaction.
+async fn are_as_described(
+    tx: &Transaction<'_>,
+    prefix: &Prefix,
+    batch: &Batch,
+) -> Result<(), Error> {
+    let shapes = described::planned(batch);
+    if shapes.is_empty() {
+        return Ok(());
+    }
+    let declared = tx.prepare_cached(tables::DECLARED).await;
+    let declared = declared.map_err(while_doing("describe a table"))?;
+    for shape in shapes {
+        let version = tables::version(&**tx, &declared, prefix, &shape.table).await?;
+        described::compare(shape, version)?;
+    }
+    Ok(())
 }
 
 /// An error in our own tables is never an event's fault.

@@ -42,7 +42,7 @@ impl Connector {
         };
         Ok(Self {
             encryption,
-            silence_max: options.statement_max.mul_f32(1.25),
+            silence_max: options.silence_max(PATIENCE),
         })
     }
 

@@ -59,6 +59,16 @@ impl Options {
         }
     }
 
+    /// How long nothing may move on a connection: the server gives up a statement before. `patience` where
+    /// the user's own settings let statements take as long as they like.
+    pub(super) fn silence_max(&self, patience: Duration) -> Duration {
+        let own = self.server.config.get_options().and_then(statement_timeout);
+        match own.unwrap_or(self.statement_max) {
+            Duration::ZERO => patience,
+            time => time.mul_f32(1.25).min(patience.max(time)),
+        }
+    }
+
     /// How long a connection may take to be made, and to be ready.
     pub(super) fn connect_max(&self) -> Duration {
         CONNECT_MAX.min(self.statement_max)
@@ -69,6 +79,23 @@ impl Options {
     pub(super) fn session(&self) -> Config {
         session(self.server.config.clone(), self.statement_max)
     }
+}
+
+/// What options of a session say of the time that a statement may take; the last word counts.
+fn statement_timeout(options: &str) -> Option<Duration> {
+    let (_, value) = options.rsplit_once("statement_timeout=")?;
+    let value = value.split_whitespace().next()?;
+    let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number: u64 = value[..digits].parse().ok()?;
+    // As PostgreSQL reads it: milliseconds, unless a unit says otherwise.
+    let millis = match &value[digits..] {
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => 1,
+    };
+    Some(Duration::from_millis(number.saturating_mul(millis)))
 }
 
 fn session(mut server: Config, statement_max: Duration) -> Config {
@@ -105,4 +132,30 @@ fn session(mut server: Config, statement_max: Duration) -> Config {
         server.tcp_user_timeout(SILENCE_MAX);
     }
     server
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_may_be_silent_for_as_long_as_a_statement_may_take() {
+        const PATIENCE: Duration = Duration::from_secs(3_600);
+        for (query, seconds) in [
+            ("", 75),
+            ("?options=-c%20lock_timeout%3D100", 75),
+            ("?options=-c%20statement_timeout%3D300000", 375),
+            ("?options=-c%20statement_timeout%3D4min%20-c%20a%3D1", 300),
+            (
+                "?options=-cstatement_timeout%3D1s%20-cstatement_timeout%3D0",
+                3_600,
+            ),
+        ] {
+            let url = format!("postgres://hr@localhost/hr{query}");
+            let server = Server::url(&url).unwrap();
+            let options = Options::new(AppName::new("hr").unwrap(), server);
+            let silence = options.silence_max(PATIENCE);
+            assert_eq!(silence, Duration::from_secs(seconds), "{query}");
+        }
+    }
 }

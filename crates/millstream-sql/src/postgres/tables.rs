@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, ToStatement};
 
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
 use crate::capture::TRIGGERS;
+use crate::described;
 use crate::identifier::{Prefix, Quoted};
 use crate::postgres::database::while_doing;
 
@@ -97,6 +98,35 @@ impl Types {
     }
 }
 
+/// What a table is declared as: its columns, indexes, and triggers but for those that capture. Each foreign
+/// key has triggers on both of its tables.
+pub(super) const DECLARED: &str = "
+    SELECT (SELECT string_agg(concat_ws(' ', attname, atttypid, atttypmod, attnotnull, atthasdef,
+                                        attgenerated, attidentity, attcollation), ',' ORDER BY attnum)
+            FROM pg_attribute WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped),
+           (SELECT string_agg(concat_ws(' ', indexrelid, indisunique, indisvalid, indimmediate, indkey),
+                              ',' ORDER BY indexrelid)
+            FROM pg_index WHERE indrelid = t.oid),
+           (SELECT string_agg(concat_ws(' ', oid, tgenabled), ',' ORDER BY oid)
+            FROM pg_trigger WHERE tgrelid = t.oid AND NOT starts_with(tgname::text, $2))
+    FROM (SELECT to_regclass($1::text) AS oid) t";
+
+/// What stands for that. In a transaction that has written to the table, it stays so until the end.
+pub(super) async fn version(
+    db: &impl GenericClient,
+    declared: &(impl ToStatement + ?Sized + Sync + Send),
+    prefix: &Prefix,
+    name: &str,
+) -> Result<u64, Error> {
+    let row = db
+        .query_one(declared, &[&relation(name), &prefix.sql(TRIGGERS)])
+        .await
+        .map_err(while_doing("describe a table"))?;
+    Ok(described::version(
+        [0, 1, 2].map(|part| row.get::<_, Option<String>>(part)),
+    ))
+}
+
 /// Describes a table; none if there is no table of this name. Views are not written to.
 pub(super) async fn describe(
     db: &impl GenericClient,
@@ -116,6 +146,8 @@ pub(super) async fn describe(
         return Ok(None);
     };
     let table: u32 = row.get(0);
+    // First: what is altered from here on is noticed by whoever writes to it.
+    let version = version(db, DECLARED, prefix, name).await?;
 
     let rows = db
         .query(
@@ -179,6 +211,7 @@ pub(super) async fn describe(
         columns,
         unique,
         related: folded || is_related(db, prefix, table).await?,
+        version,
     }))
 }
 

@@ -13,12 +13,13 @@ use millstream_core::store::{Applied, Batch};
 use millstream_core::wire::SOURCE_DEFAULT;
 
 use crate::batch::{Dedupe, Ending, Item, Key, Seen, Tried, items, set_aside};
+use crate::described;
 use crate::sqlite::database::{Options, while_doing};
 use crate::sqlite::dedupe;
 use crate::sqlite::handler::{Handler, Lent};
 use crate::sqlite::leases::{compare_and_set, immediate};
 use crate::sqlite::write::write;
-use crate::sqlite::{capture, dead_letters, inbox, parked};
+use crate::sqlite::{capture, dead_letters, inbox, parked, tables};
 
 /// Settles a batch: all of it at once, or, when one event fails, by looking for that event.
 pub(super) fn apply(
@@ -153,6 +154,11 @@ fn attempt(
     }
 
     let endings = settling.endings;
+    for shape in described::planned(batch) {
+        let version = tables::version(&tx, &options.prefix, &shape.table);
+        let version = version.map_err(|error| Failure::Whole(failed(error)))?;
+        described::compare(shape, version).map_err(Failure::Whole)?;
+    }
     let mut applied = match &batch.again {
         Some(again) => {
             let (tried, applied) = Tried::of(&letters, &endings, again.dead_before);

@@ -8,8 +8,34 @@ use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
 use crate::capture::TRIGGERS;
+use crate::described;
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
+
+/// What stands for how a table is declared, with its indexes, and its triggers but for those that capture.
+/// Within a transaction that writes, it stays so.
+pub(super) fn version(
+    db: &rusqlite::Connection,
+    prefix: &Prefix,
+    name: &str,
+) -> rusqlite::Result<u64> {
+    // Not by the names in front, which a table that is renamed and renamed back has in quotes.
+    let mut statement = db.prepare_cached(
+        "SELECT type, name, sql LIKE 'CREATE UNIQUE %',
+                CASE type WHEN 'trigger' THEN NULL ELSE substr(sql, instr(sql, '(')) END
+         FROM sqlite_schema
+         WHERE tbl_name = ?1 AND (type <> 'trigger' OR substr(name, 1, length(?2)) <> ?2)
+         ORDER BY type, name",
+    )?;
+    let mut rows = statement.query([name, &prefix.sql(TRIGGERS)])?;
+    let mut declared = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
+        let (unique, text): (Option<bool>, Option<String>) = (row.get(2)?, row.get(3)?);
+        declared.push((kind, name, unique, text));
+    }
+    Ok(described::version(declared))
+}
 
 /// Describes a table; none if there is no table of this name. Views are not written to.
 pub(super) fn describe(
@@ -30,6 +56,8 @@ fn read(db: &rusqlite::Connection, prefix: &Prefix, name: &str) -> rusqlite::Res
         return Ok(None);
     }
 
+    // First: what is altered from here on is noticed by whoever writes to it.
+    let version = version(db, prefix, name)?;
     let mut columns = Vec::new();
     let mut primary = Vec::new();
     let mut bending: HashSet<Arc<str>> = HashSet::new();
@@ -98,6 +126,7 @@ fn read(db: &rusqlite::Connection, prefix: &Prefix, name: &str) -> rusqlite::Res
         columns,
         unique,
         related: folded || is_related(db, prefix, name)?,
+        version,
     }))
 }
 

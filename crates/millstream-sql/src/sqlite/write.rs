@@ -159,6 +159,7 @@ mod tests {
         Shape {
             table_number: 0,
             table: "employees".into(),
+            version: 1,
             key_number: 0,
             key: names(key),
             set: names(set),

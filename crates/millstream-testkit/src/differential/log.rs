@@ -117,6 +117,7 @@ impl Course {
     fn descriptor(&self, shards: u16, subscribers: usize, count: u64, last: EntryId) -> Descriptor {
         let bounds = Bounds {
             left_behind: EntryId::ZERO,
+            pruned: EntryId::ZERO,
             floor: EntryId::new(last.high, last.low / 2),
             top: Checkpoint {
                 at: last,

@@ -1,5 +1,6 @@
 //! What can only be tried with all parts together: real files, relay, log and consumers.
 
+mod altered;
 mod config;
 mod conflicts;
 mod failing;

@@ -1,5 +1,6 @@
 //! The binary with applications whose databases are servers.
 
+mod altered;
 mod flow;
 mod forks;
 mod rights;

@@ -26,6 +26,7 @@ const CHANGES_UNTIL_CERTAIN: u32 = 2;
 impl Running {
     /// Finds new publishers, shares the feeds with the other instances, starts and stops tasks.
     pub(super) async fn look(&mut self) -> Result<(), Error> {
+        self.describe_again().await?;
         // In this order: what a publisher knows us to have settled must not be newer than our word.
         let descriptors = self.descriptors().await?;
         let checkpoints = self.checkpoints().await?;

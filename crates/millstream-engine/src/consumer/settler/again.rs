@@ -43,7 +43,9 @@ impl Settler {
         };
         let last = last_of_all(&letters, limit);
         let Some(last) = last.filter(|_| !self.retries.is_through(&letters)) else {
-            self.retries.end_round(Instant::now(), begun.elapsed());
+            let obstructed = self.retries.end_round(Instant::now(), begun.elapsed());
+            self.handle
+                .update_feed(&feed, |feed| feed.obstructed = obstructed);
             return Ok(());
         };
         let Some(at) = self.where_it_is().await else {
@@ -63,7 +65,8 @@ impl Settler {
                 dead_before: self.dead_before(now),
             }),
         };
-        let applied = match self.store.apply(&self.lease, &batch).await {
+        let applied = self.judge.apply(&*self.store, &self.lease, &batch);
+        let applied = match applied.await {
             Ok(applied) => applied,
             Err(error) if error.kind() == ErrorKind::Fenced => {
                 return self.look_again(&batch, &error, cancel).await.map(drop);
@@ -116,7 +119,7 @@ impl Settler {
     /// feed was running: what an event waits for may be behind something that is away.
     fn dead_before(&mut self, now: Timestamp) -> Timestamp {
         let status = self.handle.status();
-        let runs = |feed: &FeedStatus| feed.state == State::Running;
+        let runs = |feed: &FeedStatus| feed.state == State::Running && !feed.obstructed;
         if status.paused.is_some() || !status.feeds.values().all(runs) {
             self.undisturbed = Instant::now();
         }

@@ -55,7 +55,9 @@ impl Settler {
             return;
         }
         self.pruning.due = begun + self.pruning.interval();
-        let Some(mut old) = self.old() else { return };
+        let Some(mut old) = self.old().await else {
+            return;
+        };
         loop {
             let pruned = self
                 .store
@@ -81,24 +83,29 @@ impl Settler {
         }
     }
 
-    /// What may go: what was applied long ago by our clock and, on the shared stream, was added long
-    /// before what is settled now. A clock that jumps makes nothing old.
+    /// What may go: what was applied long ago by our clock, and cannot come again. None where nothing may, or
+    /// nobody says what may come.
     ///
-    /// Of an owned stream, what every follower has settled: no new generation brings it again. Rows of
-    /// older generations stay, since an event that the current one brings again has its row there.
-    fn old(&self) -> Option<Old> {
+    /// Of an owned stream that is what the publisher's database has no more, so that no new generation brings it
+    /// again. Rows of older generations stay, since an event that the current one brings again has its row
+    /// there. Of the shared stream it is what was added long before what is settled now, so that no clock
+    /// that jumps makes it old, and what the stream has no more: a group that was lost begins again with all
+    /// that it has.
+    async fn old(&self) -> Option<Old> {
         let at = self.committed.at;
         let (from, through) = match &self.lease.feed {
             Feed::Owned(_) => {
-                let floor = self.announced.borrow().bounds.floor;
-                if floor.high != at.high {
+                let pruned = self.announced.borrow().bounds.pruned;
+                if pruned.high != at.high {
                     return None;
                 }
-                (EntryId::new(at.high, 0), floor.min(at))
+                (EntryId::new(at.high, 0), pruned.min(at))
             }
-            Feed::Shared(_) => {
-                let added = at.high.checked_sub(self.pruning.millis())?;
-                (EntryId::ZERO, EntryId::new(added, 0))
+            Feed::Shared(stream) => {
+                let added = EntryId::new(at.high.checked_sub(self.pruning.millis())?, 0);
+                let there = self.transport.queue.describe_shared(stream).await.ok()?;
+                let first = there.first.map(EntryId::before);
+                (EntryId::ZERO, first.map_or(added, |first| first.min(added)))
             }
         };
         let now = u64::try_from(self.clock.now().as_millis()).ok()?;

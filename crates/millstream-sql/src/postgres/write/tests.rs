@@ -5,6 +5,7 @@ fn shape(op: Op, key: &[&str], set: &[&str]) -> Shape {
     Shape {
         table_number: 0,
         table: "employees".into(),
+        version: 1,
         key_number: 0,
         key: names(key),
         set: names(set),

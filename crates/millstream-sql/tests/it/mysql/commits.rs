@@ -2,6 +2,7 @@
 
 use millstream_core::error::ErrorKind;
 use millstream_core::lease::Leases as _;
+use millstream_core::outbox::NewEvent;
 use millstream_core::store::Store as _;
 use millstream_sql::mysql::Database;
 use millstream_testkit::app;
@@ -15,11 +16,25 @@ use super::{mappings, set, things};
 const THINGS: &str = "CREATE TABLE things (id VARCHAR(64) PRIMARY KEY, a INT, b INT);
                       CREATE TABLE effects (tenant_id VARCHAR(64), id VARCHAR(64))";
 
-/// The shard row tells whether a commit got through whose answer was lost.
+/// The shard row tells whether a commit got through whose answer was lost, also that of a transaction
+/// which a handler worked in.
 #[tokio::test]
 async fn a_lost_answer_to_a_commit_is_looked_up() {
+    let row = set("1", r#"{"a":1}"#);
+    let credit = event("account.credited", "acme", "7", r#"{"amount":5}"#);
+    check(std::slice::from_ref(&row), "0").await;
+    check(&[row, credit], "5").await;
+}
+
+async fn check(events: &[NewEvent], balance: &str) {
     let (site, mut source, consumer) = things(THINGS).await;
-    let batch = consumer.batch(&[source.send(&set("1", r#"{"a":1}"#))]);
+    site.execute(
+        "CREATE TABLE accounts (tenant_id VARCHAR(64), id VARCHAR(64), balance INT);
+         INSERT INTO accounts VALUES ('acme', '7', 0)",
+    )
+    .await
+    .unwrap();
+    let batch = consumer.batch(&source.send_all(events));
     let life = Life::without_answers(site.address()).await;
     let deaf = Database::new(site.options_at(life.address(), &app("hr")));
     let error = deaf.apply(&consumer.lease, &batch).await.unwrap_err();
@@ -30,6 +45,7 @@ async fn a_lost_answer_to_a_commit_is_looked_up() {
     let error = consumer.apply_batch(&batch).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
     assert_eq!(site.rows("SELECT id, a FROM things").await, ["1|1"]);
+    assert_eq!(site.rows("SELECT balance FROM accounts").await, [balance]);
 }
 
 /// What commits by itself is refused to a handler as a commit is.

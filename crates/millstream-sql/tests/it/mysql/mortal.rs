@@ -23,7 +23,7 @@ pub(super) struct Life {
 
 struct Shared {
     left: AtomicI64,
-    /// Whether it is an answer that gets lost, that to a COMMIT, and nothing dies.
+    /// Whether it is an answer that gets lost, that to a commit, and nothing dies.
     loses_commits: bool,
     dead: AtomicBool,
     died: Notify,
@@ -114,11 +114,19 @@ impl Shared {
                 return Ok(());
             }
             to.write_all(&packet).await?;
-            if self.loses_commits && packet.ends_with(b"\x03COMMIT") {
+            if self.loses_commits && is_commit(&packet) {
                 return Ok(());
             }
         }
     }
+}
+
+/// Whether it ends a transaction, also one that a handler worked in.
+fn is_commit(packet: &[u8]) -> bool {
+    let [_, _, _, 0, QUERY, text @ ..] = packet else {
+        return false;
+    };
+    text == b"COMMIT" || (text.starts_with(b"XA COMMIT ") && text.ends_with(b" ONE PHASE"))
 }
 
 /// Whether it does something, once the connection is open.

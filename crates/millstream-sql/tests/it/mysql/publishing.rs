@@ -61,3 +61,31 @@ async fn an_event_that_was_published_is_a_conflict() {
         .await;
     assert_eq!(versions, ["1", "2"], "what is left out takes no version");
 }
+
+/// Whatever the order of the events: their keys are locked in one.
+#[tokio::test]
+async fn transactions_that_share_keys_never_end_each_other() {
+    let site = Database::make("").await;
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..4_usize {
+        let mut conn = site.open().await;
+        writers.spawn(async move {
+            for round in 0..50 {
+                let mut tx = conn.start_transaction(TxOpts::default()).await.unwrap();
+                let keys = (0..6).map(|n| (n * (1 + 4 * (writer % 2)) + writer + round) % 6);
+                let events: Vec<_> = keys
+                    .map(|key| event("user.seen", "acme", &key.to_string(), "{}"))
+                    .collect();
+                let ids = publish_all(&mut tx, &Prefix::default(), None, &events).await;
+                assert_eq!(ids.unwrap().len(), 6);
+                tx.commit().await.unwrap();
+            }
+        });
+    }
+    while let Some(ended) = writers.join_next().await {
+        ended.unwrap();
+    }
+    let found = "SELECT entity_id, count(*), max(entity_version) FROM outbox GROUP BY 1 ORDER BY 1";
+    let expected: Vec<_> = (0..6).map(|key| format!("{key}|200|200")).collect();
+    assert_eq!(site.rows(found).await, expected);
+}

@@ -22,6 +22,11 @@ use super::mortal::Life;
 /// Names a MySQL to test instead, with a user who may make databases.
 const MYSQL_URL: &str = "MILLSTREAM_TEST_MYSQL_URL";
 
+/// Whether it is a MySQL that is tested, which lacks some types, engines and settings of MariaDB.
+pub(super) fn is_mysql() -> bool {
+    std::env::var_os(MYSQL_URL).is_some_and(|url| !url.is_empty())
+}
+
 /// Where databases are made.
 struct Server {
     /// Killed when it is dropped.

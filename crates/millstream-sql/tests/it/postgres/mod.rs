@@ -7,6 +7,7 @@ mod cut;
 mod full;
 mod given_again;
 mod handlers;
+mod midway;
 mod migrated;
 mod mortal;
 mod notify;

@@ -1,9 +1,9 @@
 //! Tables of the application whose triggers do things of their own.
 
 use millstream_testkit::suite::Site;
-use millstream_testkit::suite::store::event;
+use millstream_testkit::suite::store::{Consumer, event};
 
-use super::{set, things};
+use super::{mappings, set, things};
 
 const THINGS: &str = "CREATE TABLE things (id TEXT PRIMARY KEY, a TEXT, b TEXT);";
 
@@ -89,5 +89,6 @@ async fn a_trigger_that_rolls_back_stops_the_mapping() {
     ]);
     super::outage::assert_misconfigured(&site, &mut consumer, &entries).await;
     site.execute("DROP TRIGGER no").await.unwrap();
+    let mut consumer = Consumer::start(consumer.store, source.feed(), mappings()).await;
     assert_eq!(consumer.settle(&entries).await, "3 applied");
 }

@@ -75,6 +75,7 @@ pub async fn an_announcement_comes_back_whole<P: Place<Handle: Log>>() {
     whole.bounds = (0..64)
         .map(|number| Bounds {
             left_behind: EntryId::ZERO,
+            pruned: EntryId::ZERO,
             floor: id(number),
             top: Checkpoint {
                 at: id(number),

@@ -6,6 +6,7 @@
 //! [`wire::decode`]: millstream_core::wire::decode
 
 mod again;
+mod altered;
 mod apply;
 mod consumer;
 mod crash;
@@ -29,6 +30,7 @@ mod source;
 mod steps;
 
 pub use again::*;
+pub use altered::*;
 pub use apply::*;
 pub use crash::death_at_any_statement_changes_nothing;
 pub use exceptions::*;
@@ -90,6 +92,9 @@ macro_rules! store_suite {
             unique_values_change_hands
             a_unique_value_that_is_taken_parks_the_event
             a_missing_table_is_misconfigured
+            a_unique_key_that_is_added_changes_no_other_row
+            an_altered_table_is_to_be_described_again
+            no_event_is_dead_for_a_table_that_was_altered
             a_child_waits_for_its_parent
             a_value_waits_until_it_is_free
             what_is_blocked_follows_in_its_order
