@@ -11,8 +11,9 @@ use mysql_async::Value as Bound;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::value::Value;
 
-/// Numbers from here on are milliseconds, below it seconds: the year 5138, or 1973.
-const MILLISECONDS_MIN: i64 = 100_000_000_000;
+use crate::fitting::{
+    CUT_DECIMAL, CUT_SECOND, Digits, NO_DATE, NO_INSTANT, fraction, is_date, since_epoch, single,
+};
 
 /// What a column takes that the server would not refuse by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +59,11 @@ impl Fit {
         match (self, value) {
             (_, Value::Null) => Ok(Bound::NULL),
             (Self::Instant(digits), _) => instant(value, digits),
-            (Self::Date, Value::Text(text)) if text.len() == "2024-02-29".len() => Ok(bound(value)),
-            (Self::Date, _) => Err("takes a date such as 2024-02-29"),
+            (Self::Date, Value::Text(text)) if is_date(text) => Ok(bound(value)),
+            (Self::Date, _) => Err(NO_DATE),
             (Self::Decimal(scale), Value::Real(number)) => decimal(&number.to_string(), scale),
             (Self::Decimal(scale), Value::Number(number)) => decimal(number, scale),
-            (Self::Single, Value::Real(number)) => single(*number),
+            (Self::Single, Value::Real(number)) => single(*number).map(Bound::Float),
             (Self::Decimal(_) | Self::Single, _) => Ok(bound(value)),
         }
     }
@@ -107,59 +108,31 @@ pub(super) fn bound(value: &Value) -> Bound {
 }
 
 fn instant(value: &Value, digits: usize) -> Result<Bound, &'static str> {
-    let since_epoch = match value {
+    let instant = match value {
         Value::Text(text) => match text.parse::<jiff::Timestamp>() {
-            Ok(instant) => Ok(instant),
+            Ok(instant) => instant,
             // Without an offset: it is the server's to judge.
-            Err(_) if fraction(text).len() <= digits => return Ok(bound(value)),
-            Err(_) => return Err(CUT),
+            Err(_) if fraction(text) <= digits => return Ok(bound(value)),
+            Err(_) => return Err(CUT_SECOND),
         },
-        Value::Integer(number) if number.unsigned_abs() < MILLISECONDS_MIN.unsigned_abs() => {
-            jiff::Timestamp::from_second(*number)
-        }
-        Value::Integer(number) => jiff::Timestamp::from_millisecond(*number),
-        _ => {
-            return Err(
-                "takes an instant: RFC 3339 text, or whole seconds or milliseconds since 1970",
-            );
-        }
+        Value::Integer(_) | Value::Real(_) | Value::Number(_) => since_epoch(value)?,
+        _ => return Err(NO_INSTANT),
     };
-    let instant = since_epoch.map_err(|_| "takes an instant: the number is out of range")?;
     let text = instant.strftime("%Y-%m-%d %H:%M:%S%.9f").to_string();
-    match fraction(&text).len() <= digits {
+    match fraction(&text) <= digits {
         true => Ok(Bound::Bytes(
             text.trim_end_matches('0').trim_end_matches('.').into(),
         )),
-        false => Err(CUT),
+        false => Err(CUT_SECOND),
     }
 }
-
-const CUT: &str = "keeps fewer digits of a second than the value has";
 
 fn decimal(number: &str, scale: usize) -> Result<Bound, &'static str> {
-    match number.contains(['e', 'E']) || fraction(number).len() <= scale {
-        true => Ok(Bound::Bytes(number.as_bytes().to_vec())),
-        false => Err("keeps fewer digits behind the point than the value has"),
+    let scale = i64::try_from(scale).unwrap_or(i64::MAX);
+    match Digits::of(number).is_some_and(|digits| digits.behind > scale) {
+        true => Err(CUT_DECIMAL),
+        false => Ok(Bound::Bytes(number.as_bytes().to_vec())),
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "what is lost is what is looked for"
-)]
-fn single(number: f64) -> Result<Bound, &'static str> {
-    let single = number as f32;
-    // As it is, or as a decimal that stands for it.
-    match f64::from(single) == number || single.to_string() == number.to_string() {
-        true => Ok(Bound::Float(single)),
-        false => Err("is of single precision, which cannot hold the value"),
-    }
-}
-
-/// The digits behind the point, without zeros at their end.
-fn fraction(number: &str) -> &str {
-    let (_, fraction) = number.rsplit_once('.').unwrap_or_default();
-    fraction.trim_end_matches('0')
 }
 
 #[cfg(test)]
@@ -223,6 +196,12 @@ mod tests {
             Ok("1.0500"),
         );
         check("decimal(10,2)", Value::Real(1.005), Err("behind the point"));
+        check(
+            "decimal(10,2)",
+            Value::Number("1005e-3".into()),
+            Err("behind the point"),
+        );
+        check("datetime(1)", Value::Real(0.5), Ok("1970-01-01 00:00:00.5"));
         check("decimal(10)", Value::Real(1.5), Err("behind the point"));
         check("date", text("2024-02-29"), Ok("2024-02-29"));
         check("date", text("2024-02-29T12:00:00Z"), Err("takes a date"));

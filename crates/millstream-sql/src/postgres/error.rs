@@ -88,13 +88,6 @@ const SERVER_CLASSES: [&str; 31] = [
     "28", "2B", "2D", "2F", "34", "3B", "3D", "3F", "40", "42", "55", "F0", "HV", "72", "XX",
 ];
 
-/// Whether a value does not fit its type.
-pub(super) fn is_about_value(error: &tokio_postgres::Error) -> bool {
-    error
-        .code()
-        .is_some_and(|state| state.code().starts_with("22"))
-}
-
 /// What the server says, without values.
 pub(super) fn describe(error: &DbError) -> String {
     let code = error.code().code();
