@@ -21,6 +21,7 @@ const TABLE: &str = "
       padded char(3), money numeric(10,2), hundreds numeric(5,-2), single real,
       second timestamp(0), seconds second[], tenth timestamptz(1), clock time, span interval,
       days interval day, bits bit(3), label name, floats double precision[],
+      query tsquery, words_of tsvector, path jsonpath,
       twice text GENERATED ALWAYS AS (id || id) STORED
     )";
 
@@ -292,6 +293,21 @@ async fn a_value_that_does_not_fit_parks_its_event() {
         ),
         ("grid", "[1,\"hunter2\"]", "! things.grid takes integer[]: "),
         ("mood", "\"hunter2\"", "! things.mood takes mood: "),
+        (
+            "query",
+            "\"hunter2 & & b\"",
+            "! things.query takes tsquery: syntax error",
+        ),
+        (
+            "words_of",
+            "\"hunter2:x\"",
+            "! things.words_of takes tsvector: syntax error",
+        ),
+        (
+            "path",
+            "\"$.[hunter2\"",
+            "! things.path takes jsonpath: syntax error",
+        ),
     ] {
         check(column, value, expected).await;
     }
