@@ -77,6 +77,11 @@ pub(crate) fn single(number: f64) -> Result<f32, &'static str> {
     }
 }
 
+/// Whether a text has no more characters than that.
+pub(crate) fn is_within(text: &str, characters_max: usize) -> bool {
+    text.len() <= characters_max || text.chars().count() <= characters_max
+}
+
 /// How many digits of a second a text has, without zeros at their end.
 pub(crate) fn fraction(text: &str) -> usize {
     let (_, behind) = text.rsplit_once('.').unwrap_or_default();
@@ -121,12 +126,17 @@ fn moment(number: &str) -> Option<jiff::Timestamp> {
 
 /// Whether a text is a date and nothing else: `2024-02-29`.
 pub(crate) fn is_date(text: &str) -> bool {
-    let mut parts = text.split('-');
-    let mut next = |length: std::ops::RangeInclusive<usize>| {
-        let part = parts.next().unwrap_or_default();
-        length.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    const FORM: &[u8] = b"0000-00-00";
+    let same = |(own, form): (u8, &u8)| match form {
+        b'0' => own.is_ascii_digit(),
+        _ => own == *form,
     };
-    next(4..=7) && next(2..=2) && next(2..=2) && parts.next().is_none()
+    text.len() == FORM.len() && text.bytes().zip(FORM).all(same)
+}
+
+/// Whether a text begins with a date, so that no server guesses which parts of it are what.
+pub(crate) fn begins_with_date(text: &str) -> bool {
+    is_date(text.split(['T', 't', ' ']).next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -196,9 +206,7 @@ mod tests {
 
     #[test]
     fn a_date_has_no_time() {
-        for date in ["2024-02-29", "12024-02-29"] {
-            assert!(is_date(date), "{date}");
-        }
+        assert!(is_date("2024-02-29"));
         for other in [
             "2024-02-29T00:00:00Z",
             "10:11:12.5",
@@ -207,6 +215,16 @@ mod tests {
             "",
         ] {
             assert!(!is_date(other), "{other}");
+        }
+        for moment in [
+            "2024-02-29",
+            "2024-02-29 12:34",
+            "2024-02-29T12:34:56+01:00",
+        ] {
+            assert!(begins_with_date(moment), "{moment}");
+        }
+        for other in ["240229", "10:11:12.5", "now", "29/02/2024 12:34"] {
+            assert!(!begins_with_date(other), "{other}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Values for columns that would bend them in silence.
 //!
 //! Both servers are strict about texts that are too long and numbers out of range, but round a decimal,
-//! cut an instant and take an epoch for a date, and say so in a note at most.
+//! cut an instant, take an epoch for a date and a number for a member of a list, and say so in a note at
+//! most.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use millstream_core::error::{Error, ErrorKind};
 use millstream_core::value::Value;
 
 use crate::fitting::{
-    CUT_DECIMAL, CUT_SECOND, Digits, NO_DATE, NO_INSTANT, fraction, is_date, since_epoch, single,
+    CUT_DECIMAL, CUT_SECOND, Digits, NO_DATE, NO_INSTANT, begins_with_date, fraction, is_date,
+    is_within, since_epoch, single,
 };
 
 /// What a column takes that the server would not refuse by itself.
@@ -23,10 +25,18 @@ pub(super) enum Fit {
     Instant(usize),
     /// A date.
     Date,
+    /// A time of day or a span, with so many digits of a second.
+    Time(usize),
+    /// A year of four digits.
+    Year,
+    /// One of a list, or some: never by its number there.
+    Listed,
     /// A number with so many digits behind the point.
     Decimal(usize),
     /// A number of single precision.
     Single,
+    /// So many characters. The server refuses more, but cuts blanks.
+    Text(usize),
 }
 
 /// What must be known of a table to write to it.
@@ -48,8 +58,13 @@ impl Fit {
         Some(match data_type {
             "datetime" | "timestamp" => Self::Instant(digits),
             "date" => Self::Date,
+            "time" => Self::Time(digits),
+            "year" => Self::Year,
+            "enum" | "set" => Self::Listed,
             "decimal" => Self::Decimal(if inside.contains(',') { digits } else { 0 }),
+            "float" | "double" if inside.contains(',') => Self::Decimal(digits),
             "float" => Self::Single,
+            "varchar" => Self::Text(digits),
             _ => return None,
         })
     }
@@ -61,10 +76,26 @@ impl Fit {
             (Self::Instant(digits), _) => instant(value, digits),
             (Self::Date, Value::Text(text)) if is_date(text) => Ok(bound(value)),
             (Self::Date, _) => Err(NO_DATE),
+            (Self::Time(digits), Value::Text(text)) if is_time(text) => {
+                match fraction(text) <= digits {
+                    true => Ok(bound(value)),
+                    false => Err(CUT_SECOND),
+                }
+            }
+            (Self::Time(_), _) => Err("takes a time such as 12:34:56"),
+            (Self::Year, Value::Integer(0 | 1901..=2155)) => Ok(bound(value)),
+            (Self::Year, Value::Text(text)) if is_year(text) => Ok(bound(value)),
+            (Self::Year, _) => Err("takes a year such as 2024"),
+            (Self::Listed, Value::Text(text)) if is_number(text) => Err(NUMBERED),
+            (Self::Listed, Value::Text(_)) => Ok(bound(value)),
+            (Self::Listed, _) => Err(NUMBERED),
             (Self::Decimal(scale), Value::Real(number)) => decimal(&number.to_string(), scale),
             (Self::Decimal(scale), Value::Number(number)) => decimal(number, scale),
             (Self::Single, Value::Real(number)) => single(*number).map(Bound::Float),
-            (Self::Decimal(_) | Self::Single, _) => Ok(bound(value)),
+            (Self::Text(max), Value::Text(text)) if !is_within(text, max) => {
+                Err("keeps fewer characters than the text has")
+            }
+            (Self::Decimal(_) | Self::Single | Self::Text(_), _) => Ok(bound(value)),
         }
     }
 }
@@ -111,7 +142,8 @@ fn instant(value: &Value, digits: usize) -> Result<Bound, &'static str> {
     let instant = match value {
         Value::Text(text) => match text.parse::<jiff::Timestamp>() {
             Ok(instant) => instant,
-            // Without an offset: it is the server's to judge.
+            // Without an offset: it is the server's to judge, which guesses the century of other texts.
+            Err(_) if !begins_with_date(text) => return Err(NO_INSTANT),
             Err(_) if fraction(text) <= digits => return Ok(bound(value)),
             Err(_) => return Err(CUT_SECOND),
         },
@@ -127,12 +159,42 @@ fn instant(value: &Value, digits: usize) -> Result<Bound, &'static str> {
     }
 }
 
+const NUMBERED: &str = "takes its own words, and no number that may be the place of one";
+
 fn decimal(number: &str, scale: usize) -> Result<Bound, &'static str> {
     let scale = i64::try_from(scale).unwrap_or(i64::MAX);
     match Digits::of(number).is_some_and(|digits| digits.behind > scale) {
         true => Err(CUT_DECIMAL),
         false => Ok(Bound::Bytes(number.as_bytes().to_vec())),
     }
+}
+
+/// Whether it is four digits.
+fn is_year(text: &str) -> bool {
+    text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether it is hours, minutes and perhaps seconds: other texts are counted from their ends.
+fn is_time(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let parts: Vec<&str> = whole.split(':').collect();
+    let digits = |part: &&str| part.bytes().all(|b| b.is_ascii_digit());
+    let [hours, rest @ ..] = &*parts else {
+        return false;
+    };
+    (1..=3).contains(&hours.len())
+        && (1..=2).contains(&rest.len())
+        && rest.iter().all(|part| part.len() == 2)
+        && parts.iter().all(|part| digits(&part))
+        && digits(&fraction)
+}
+
+/// Whether the server would read it as a whole number.
+fn is_number(text: &str) -> bool {
+    let digits = text.trim_matches(|c: char| c.is_ascii_whitespace());
+    let digits = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -196,21 +258,77 @@ mod tests {
             Ok("1.0500"),
         );
         check("decimal(10,2)", Value::Real(1.005), Err("behind the point"));
-        check(
-            "decimal(10,2)",
-            Value::Number("1005e-3".into()),
-            Err("behind the point"),
-        );
-        check("datetime(1)", Value::Real(0.5), Ok("1970-01-01 00:00:00.5"));
         check("decimal(10)", Value::Real(1.5), Err("behind the point"));
+        let number = |text: &str| Value::Number(text.into());
+        for fits in [
+            "100e-2", "1.5e1", "10.50e-1", "0e-9", "0.00e-9", "-12e-2", "1E+3", "1000e-5",
+        ] {
+            check("decimal(10,2)", number(fits), Ok(fits));
+        }
+        for cut in [
+            "1005e-3",
+            "1.005",
+            "1.05e-1",
+            "-1e-3",
+            "1e-99999999999999999999",
+            "1001e-5",
+        ] {
+            check("decimal(10,2)", number(cut), Err("behind the point"));
+        }
+        check("double(5,2)", Value::Real(1.005), Err("behind the point"));
+        check("float(5,2)", Value::Real(1.25), Ok("1.25"));
         check("date", text("2024-02-29"), Ok("2024-02-29"));
         check("date", text("2024-02-29T12:00:00Z"), Err("takes a date"));
         check("date", Value::Integer(20_240_229), Err("takes a date"));
+        check("date", text("10:11:12.5"), Err("takes a date"));
+        check("date", text("2024.02.29"), Err("takes a date"));
+        check("varchar(3)", text("łó🦀"), Ok("łó🦀"));
+        check("varchar(3)", text("abc "), Err("fewer characters"));
         check("float", Value::Real(0.1), Ok("0.1"));
         check(
             "float",
             Value::Real(0.123_456_789_012),
             Err("single precision"),
         );
+    }
+
+    /// What the server would guess.
+    #[test]
+    fn nothing_is_taken_for_something_else() {
+        let time = Err("takes a time");
+        for fits in ["12:00:00", "12:34", "-838:59:59", "1:00:00.000"] {
+            check("time", text(fits), Ok(fits));
+        }
+        check("time(1)", text("12:00:00.7"), Ok("12:00:00.7"));
+        check("time", text("12:00:00.7"), Err("digits of a second"));
+        for other in [
+            "101010",
+            "12",
+            "1 12:00:00",
+            "12:0",
+            ":00",
+            "2024-02-29T12:00:00Z",
+        ] {
+            check("time", text(other), time);
+        }
+        check("time", Value::Integer(101_010), time);
+        check("year", Value::Integer(2024), Ok("2024"));
+        check("year", text("1970"), Ok("1970"));
+        for other in [
+            Value::Integer(70),
+            text("70"),
+            text("0"),
+            Value::Real(2024.6),
+        ] {
+            check("year", other, Err("takes a year"));
+        }
+        check("datetime", text("10:11:12.5"), Err("takes an instant"));
+        check("datetime", text("240229"), Err("takes an instant"));
+        check("enum('a','b')", text("a"), Ok("a"));
+        check("set('a','b')", text("a,b"), Ok("a,b"));
+        for number in ["2", "02", " 2", "+2"] {
+            check("enum('a','b')", text(number), Err("its own words"));
+        }
+        check("set('a','b')", Value::Integer(3), Err("its own words"));
     }
 }

@@ -6,7 +6,8 @@
 use millstream_core::value::Value;
 
 use crate::fitting::{
-    CUT_DECIMAL, CUT_SECOND, Digits, NO_DATE, fraction, is_date, since_epoch, single,
+    CUT_DECIMAL, CUT_SECOND, Digits, NO_DATE, NO_INSTANT, begins_with_date, fraction, is_date,
+    is_within, since_epoch, single,
 };
 
 const LONG: &str = "the text is too long";
@@ -94,9 +95,12 @@ impl Fit {
                 decimal(number, before, behind)
             }
             (Self::Single, Value::Real(number)) => single(*number).map(|_| None),
-            (Self::Instant(max) | Self::Fraction(max), Value::Text(text)) => {
+            (Self::Instant(max), Value::Text(text)) => {
+                let begins = begins_with_date(without_millennia(text)) || is_never(text);
+                fits(begins, NO_INSTANT)?;
                 fits(fraction(text) <= max, CUT_SECOND)
             }
+            (Self::Fraction(max), Value::Text(text)) => fits(fraction(text) <= max, CUT_SECOND),
             (Self::Instant(max), Value::Integer(_) | Value::Real(_) | Value::Number(_)) => {
                 let text = since_epoch(value)?.to_string();
                 match fraction(&text) <= max {
@@ -122,10 +126,6 @@ impl Fit {
     }
 }
 
-fn is_within(text: &str, characters_max: usize) -> bool {
-    text.len() <= characters_max || text.chars().count() <= characters_max
-}
-
 fn decimal(number: &str, before: i64, behind: i64) -> Result<Option<String>, &'static str> {
     match Digits::of(number) {
         Some(digits) if digits.behind > behind => Err(CUT_DECIMAL),
@@ -138,7 +138,20 @@ fn decimal(number: &str, before: i64, behind: i64) -> Result<Option<String>, &'s
 
 /// A date of any era, or none that ever comes.
 fn is_day(text: &str) -> bool {
-    is_date(text.strip_suffix(" BC").unwrap_or(text)) || matches!(text, "infinity" | "-infinity")
+    let text = text.strip_suffix(" BC").unwrap_or(text);
+    is_date(without_millennia(text)) || is_never(text)
+}
+
+/// Years go up to 294276.
+fn without_millennia(text: &str) -> &str {
+    match text.bytes().take_while(u8::is_ascii_digit).count() {
+        digits @ 5..=6 => &text[digits - 4..],
+        _ => text,
+    }
+}
+
+fn is_never(text: &str) -> bool {
+    matches!(text, "infinity" | "-infinity")
 }
 
 /// A text without a date, which the server would leave out as it does an offset.
@@ -244,8 +257,17 @@ mod tests {
             at(".1234567"),
             Err("of a second"),
         );
+        for guessed in ["now", "240229", "29/02/2024 12:34"] {
+            check(
+                "timestamp with time zone",
+                text(guessed),
+                Err("takes an instant"),
+            );
+        }
+        check("timestamp with time zone", text("-infinity"), Ok(()));
         check("date", text("2024-02-29"), Ok(()));
         check("date", text("0044-03-15 BC"), Ok(()));
+        check("date", text("12024-02-29"), Ok(()));
         check("date", text("infinity"), Ok(()));
         check("date", at("Z"), Err("takes a date"));
         check("date", Value::Integer(1_709_210_096), Err("takes a date"));
