@@ -186,7 +186,7 @@ fn is_time(text: &str) -> bool {
     (1..=3).contains(&hours.len())
         && (1..=2).contains(&rest.len())
         && rest.iter().all(|part| part.len() == 2)
-        && parts.iter().all(|part| digits(&part))
+        && parts.iter().all(digits)
         && digits(&fraction)
 }
 

@@ -11,7 +11,7 @@ use crate::site::{eventually, within};
 /// Whatever is asked at once: who finds no connection free waits for one.
 #[tokio::test]
 async fn there_are_no_more_connections_than_are_configured() -> Result<()> {
-    for Place { server, hr, .. } in Place::each("connections = 3").await? {
+    for Place { server, hr, .. } in Box::pin(Place::each("connections = 3")).await? {
         let held = Held::of(&server).await?;
         let database = hr.database();
         let asked: Vec<_> = (0..8)

@@ -35,7 +35,7 @@ fn office(id: &str) -> NewEvent {
 /// Takes it away and gives it back, on each server; the reason has all of these words.
 async fn check(take: &str, give: &[&str], words: &[&str]) -> Result<()> {
     let feed = Feed::Owned(shard(Shard::number_of(b"acme", ANN.as_bytes(), 2)));
-    for Place { server, site, hr } in Place::each("").await? {
+    for Place { server, site, hr } in Box::pin(Place::each("")).await? {
         let relay = relay(&site.crm, &site.transport);
         let consumer = consume(&hr, &site.transport);
         site.publish(&[ann("a", "Ann", 1), office("b")]).await?;
