@@ -88,6 +88,7 @@ impl Fit {
                 fits(is_within(text.trim_end_matches(' '), max), LONG)
             }
             (Self::Bytes(max), Value::Text(text)) => fits(text.len() <= max, LONG),
+            (Self::Bytes(_), _) => Err("takes text"),
             (Self::Decimal(before, behind), Value::Integer(number)) => {
                 decimal(&number.to_string(), before, behind)
             }
@@ -213,6 +214,7 @@ mod tests {
         check("character(3)", text("abcd"), Err("too long"));
         check("name", text(&"x".repeat(64)), Err("too long"));
         check("\"char\"", text("é"), Err("too long"));
+        check("\"char\"", Value::Integer(12), Err("takes text"));
     }
 
     #[test]
