@@ -107,6 +107,7 @@ pub(super) async fn misfitting(
 
 fn misfit(shape: &Shape, column: &str, column_type: &Type, wrong: &str) -> Error {
     let name = column_type.name();
+    let wrong = wrong.strip_prefix("takes ").unwrap_or(wrong);
     let text = format!("{}.{column} takes {name}: {wrong}", shape.table);
     Error::new(ErrorKind::Invalid, text)
 }
