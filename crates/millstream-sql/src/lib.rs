@@ -20,11 +20,12 @@
 //!
 //! Where statements cost a round trip, some of it has files of its own: `server.rs`, `options.rs` and
 //! `tls.rs` say how the server is reached, `settling.rs` is the part of `apply.rs` that looks for an event that fails,
-//! `literal.rs` the part of `write.rs` that writes values as texts, `number.rs` and `bound.rs` the part of
-//! `outbox.rs` that numbers events. SQLite numbers its schemas from their first release on, PostgreSQL
+//! `literal.rs` the part of `write.rs` that writes values as texts, `types.rs` and `fitting.rs` what it must know of
+//! columns, `number.rs` and `bound.rs` the part of `outbox.rs` that numbers events. SQLite numbers its schemas from their first release on, PostgreSQL
 //! from its own. What knows no SQL is there once, beside the folders: `batch.rs` and `tops.rs` for what a
-//! batch is made of, `old.rs` for what of an inbox may go, `described.rs` for whether a batch was planned for tables as
-//! they are, `address.rs` for URLs, `encryption.rs` for what may be wrong with it.
+//! batch is made of, `old.rs` for what of an inbox may go, `described.rs` for whether a batch was planned for
+//! tables as they are, `fitting.rs` for whether a column keeps all of a value, `address.rs` for URLs,
+//! `encryption.rs` for what may be wrong with it.
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod address;
@@ -36,6 +37,8 @@ mod capture;
 mod described;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod encryption;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod fitting;
 pub mod identifier;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod migration;

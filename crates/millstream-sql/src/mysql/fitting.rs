@@ -12,8 +12,10 @@ use mysql_async::Value as Bound;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::value::Value;
 
-/// Numbers from here on are milliseconds, below it seconds: the year 5138, or 1973.
-const MILLISECONDS_MIN: i64 = 100_000_000_000;
+use crate::fitting::{
+    CUT_DECIMAL, CUT_SECOND, Digits, NO_DATE, NO_INSTANT, begins_with_date, fraction, is_date,
+    is_within, since_epoch, single,
+};
 
 /// What a column takes that the server would not refuse by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(super) enum Fit {
     Decimal(usize),
     /// A number of single precision.
     Single,
+    /// So many characters. The server refuses more, but cuts blanks.
+    Text(usize),
 }
 
 /// What must be known of a table to write to it.
@@ -62,6 +66,7 @@ impl Fit {
             "decimal" => Self::Decimal(if inside.contains(',') { digits } else { 0 }),
             "float" | "double" if inside.contains(',') => Self::Decimal(digits),
             "float" => Self::Single,
+            "varchar" => Self::Text(digits),
             _ => return None,
         })
     }
@@ -71,25 +76,28 @@ impl Fit {
         match (self, value) {
             (_, Value::Null) => Ok(Bound::NULL),
             (Self::Instant(digits), _) => instant(value, digits),
-            (Self::Date, Value::Text(text)) if is_like(text, DATE) => Ok(bound(value)),
-            (Self::Date, _) => Err("takes a date such as 2024-02-29"),
+            (Self::Date, Value::Text(text)) if is_date(text) => Ok(bound(value)),
+            (Self::Date, _) => Err(NO_DATE),
             (Self::Time(digits), Value::Text(text)) if is_time(text) => {
-                match fraction(text).len() {
-                    kept if kept <= digits => Ok(bound(value)),
-                    _ => Err(CUT),
+                match fraction(text) <= digits {
+                    true => Ok(bound(value)),
+                    false => Err(CUT_SECOND),
                 }
             }
             (Self::Time(_), _) => Err("takes a time such as 12:34:56"),
             (Self::Year, Value::Integer(0 | 1901..=2155)) => Ok(bound(value)),
-            (Self::Year, Value::Text(text)) if is_like(text, YEAR) => Ok(bound(value)),
+            (Self::Year, Value::Text(text)) if is_year(text) => Ok(bound(value)),
             (Self::Year, _) => Err("takes a year such as 2024"),
             (Self::Listed, Value::Text(text)) if is_number(text) => Err(NUMBERED),
             (Self::Listed, Value::Text(_)) => Ok(bound(value)),
             (Self::Listed, _) => Err(NUMBERED),
             (Self::Decimal(scale), Value::Real(number)) => decimal(&number.to_string(), scale),
             (Self::Decimal(scale), Value::Number(number)) => decimal(number, scale),
-            (Self::Single, Value::Real(number)) => single(*number),
-            (Self::Decimal(_) | Self::Single, _) => Ok(bound(value)),
+            (Self::Single, Value::Real(number)) => single(*number).map(Bound::Float),
+            (Self::Text(max), Value::Text(text)) if !is_within(text, max) => {
+                Err("keeps fewer characters than the text has")
+            }
+            (Self::Decimal(_) | Self::Single | Self::Text(_), _) => Ok(bound(value)),
         }
     }
 }
@@ -133,81 +141,39 @@ pub(super) fn bound(value: &Value) -> Bound {
 }
 
 fn instant(value: &Value, digits: usize) -> Result<Bound, &'static str> {
-    let since_epoch = match value {
+    let instant = match value {
         Value::Text(text) => match text.parse::<jiff::Timestamp>() {
-            Ok(instant) => Ok(instant),
+            Ok(instant) => instant,
             // Without an offset: it is the server's to judge, which guesses the century of other texts.
-            Err(_)
-                if !text
-                    .get(..DATE.len())
-                    .is_some_and(|date| is_like(date, DATE)) =>
-            {
-                return Err("takes an instant such as 2024-02-29T12:34:56Z");
-            }
-            Err(_) if fraction(text).len() <= digits => return Ok(bound(value)),
-            Err(_) => return Err(CUT),
+            Err(_) if !begins_with_date(text) => return Err(NO_INSTANT),
+            Err(_) if fraction(text) <= digits => return Ok(bound(value)),
+            Err(_) => return Err(CUT_SECOND),
         },
-        Value::Integer(number) if number.unsigned_abs() < MILLISECONDS_MIN.unsigned_abs() => {
-            jiff::Timestamp::from_second(*number)
-        }
-        Value::Integer(number) => jiff::Timestamp::from_millisecond(*number),
-        _ => {
-            return Err(
-                "takes an instant: RFC 3339 text, or whole seconds or milliseconds since 1970",
-            );
-        }
+        Value::Integer(_) | Value::Real(_) | Value::Number(_) => since_epoch(value)?,
+        _ => return Err(NO_INSTANT),
     };
-    let instant = since_epoch.map_err(|_| "takes an instant: the number is out of range")?;
     let text = instant.strftime("%Y-%m-%d %H:%M:%S%.9f").to_string();
-    match fraction(&text).len() <= digits {
+    match fraction(&text) <= digits {
         true => Ok(Bound::Bytes(
             text.trim_end_matches('0').trim_end_matches('.').into(),
         )),
-        false => Err(CUT),
+        false => Err(CUT_SECOND),
     }
 }
-
-const CUT: &str = "keeps fewer digits of a second than the value has";
 
 const NUMBERED: &str = "takes its own words, and no number that may be the place of one";
 
 fn decimal(number: &str, scale: usize) -> Result<Bound, &'static str> {
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let exponent: i64 = exponent.parse().unwrap_or(match exponent.starts_with('-') {
-        true => i64::MIN,
-        // Out of range, or no number at all: the server refuses either.
-        false => i64::MAX,
-    });
-    let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX);
-    let (whole, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let behind = match behind.trim_end_matches('0') {
-        "" => {
-            let kept = whole.trim_end_matches('0');
-            let is_zero = !kept.contains(|c: char| c.is_ascii_digit());
-            if is_zero {
-                i64::MIN
-            } else {
-                length(kept) - length(whole)
-            }
-        }
-        behind => length(behind),
-    };
-    match behind.saturating_sub(exponent) <= i64::try_from(scale).unwrap_or(i64::MAX) {
-        true => Ok(Bound::Bytes(number.as_bytes().to_vec())),
-        false => Err("keeps fewer digits behind the point than the value has"),
+    let scale = i64::try_from(scale).unwrap_or(i64::MAX);
+    match Digits::of(number).is_some_and(|digits| digits.behind > scale) {
+        true => Err(CUT_DECIMAL),
+        false => Ok(Bound::Bytes(number.as_bytes().to_vec())),
     }
 }
 
-const DATE: &str = "0000-00-00";
-const YEAR: &str = "0000";
-
-/// Whether a text has digits where the form has them, and what else that has.
-fn is_like(text: &str, form: &str) -> bool {
-    let same = |(own, form): (u8, u8)| match form {
-        b'0' => own.is_ascii_digit(),
-        _ => own == form,
-    };
-    text.len() == form.len() && text.bytes().zip(form.bytes()).all(same)
+/// Whether it is four digits.
+fn is_year(text: &str) -> bool {
+    text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether it is hours, minutes and perhaps seconds: other texts are counted from their ends.
@@ -231,25 +197,6 @@ fn is_number(text: &str) -> bool {
     let digits = text.trim_matches(|c: char| c.is_ascii_whitespace());
     let digits = digits.strip_prefix(['+', '-']).unwrap_or(digits);
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "what is lost is what is looked for"
-)]
-fn single(number: f64) -> Result<Bound, &'static str> {
-    let single = number as f32;
-    // As it is, or as a decimal that stands for it.
-    match f64::from(single) == number || single.to_string() == number.to_string() {
-        true => Ok(Bound::Float(single)),
-        false => Err("is of single precision, which cannot hold the value"),
-    }
-}
-
-/// The digits behind the point, without zeros at their end.
-fn fraction(number: &str) -> &str {
-    let (_, fraction) = number.rsplit_once('.').unwrap_or_default();
-    fraction.trim_end_matches('0')
 }
 
 #[cfg(test)]
@@ -337,6 +284,8 @@ mod tests {
         check("date", Value::Integer(20_240_229), Err("takes a date"));
         check("date", text("10:11:12.5"), Err("takes a date"));
         check("date", text("2024.02.29"), Err("takes a date"));
+        check("varchar(3)", text("łó🦀"), Ok("łó🦀"));
+        check("varchar(3)", text("abc "), Err("fewer characters"));
         check("float", Value::Real(0.1), Ok("0.1"));
         check(
             "float",

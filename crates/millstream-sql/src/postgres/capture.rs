@@ -254,12 +254,12 @@ fn body(prefix: &Prefix, schema: &str, plan: &Plan<'_>) -> Result<String, Error>
             Happening::Created | Happening::Updated => "now",
         };
         let metadata = match happening {
-            Happening::Updated => "jsonb_build_object('changed', changed)::text",
+            Happening::Updated => "'{\"changed\": ' || changed || '}'",
             Happening::Created | Happening::Deleted => "'{}'",
         };
         Ok(format!(
             "INSERT INTO {outbox} (event_type, tenant_id, entity_id, event_data, metadata)\n      \
-             VALUES ({}, tenant_{when}, entity_{when}, image_{when}::text, {metadata});",
+             VALUES ({}, tenant_{when}, entity_{when}, image_{when}, {metadata});",
             literal(event_type.as_str())
         ))
     };
@@ -276,6 +276,7 @@ fn body(prefix: &Prefix, schema: &str, plan: &Plan<'_>) -> Result<String, Error>
     let (tenant_before, entity_before) = key("OLD");
     let (tenant_now, entity_now) = key("NEW");
     let (image_before, image_now) = (image(plan, "OLD"), image(plan, "NEW"));
+    let changed = changed(plan);
     let truncated = literal(&format!(
         "millstream: {} is captured, and TRUNCATE names no rows: use DELETE",
         source.table
@@ -296,9 +297,9 @@ fn body(prefix: &Prefix, schema: &str, plan: &Plan<'_>) -> Result<String, Error>
     Ok(format!(
         "
 DECLARE
-  tenant_before text; entity_before text; image_before jsonb;
-  tenant_now text; entity_now text; image_now jsonb;
-  changed jsonb;
+  tenant_before text; entity_before text; image_before text;
+  tenant_now text; entity_now text; image_now text;
+  changed text;
 BEGIN
   IF coalesce(current_setting('millstream.applying', true), '') = 'on' THEN
     RETURN NULL;
@@ -319,8 +320,7 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' AND (tenant_before, entity_before) IS NOT DISTINCT FROM (tenant_now, entity_now) THEN
     IF image_before IS DISTINCT FROM image_now THEN
-      changed := (SELECT coalesce(jsonb_agg(n.key), '[]') FROM jsonb_each(image_now) n
-                  WHERE n.value IS DISTINCT FROM image_before -> n.key);
+      changed := {changed};
       {updated}
     END IF;
     RETURN NULL;
@@ -337,7 +337,7 @@ END
     ))
 }
 
-/// The data of a row.
+/// The data of a row, as a text: `jsonb` takes no NUL of a `json`, and forgets how it was written.
 fn image(plan: &Plan<'_>, row: &str) -> String {
     let fields: Vec<String> = plan
         .fields
@@ -346,9 +346,37 @@ fn image(plan: &Plan<'_>, row: &str) -> String {
         .collect();
     let objects: Vec<String> = fields
         .chunks(FIELDS_MAX)
-        .map(|fields| format!("jsonb_build_object({})", fields.join(", ")))
+        .map(|fields| format!("json_build_object({})::text", fields.join(", ")))
         .collect();
-    objects.join(" || ")
+    match &objects[..] {
+        [object] => object.clone(),
+        objects => {
+            let inner = objects.iter().map(|o| format!("substr(left({o}, -1), 2)"));
+            format!(
+                "'{{' || {} || '}}'",
+                inner.collect::<Vec<_>>().join(" || ', ' || ")
+            )
+        }
+    }
+}
+
+/// The fields whose values changed, byte for byte, as a JSON array.
+fn changed(plan: &Plan<'_>) -> String {
+    let fields: Vec<String> = plan
+        .fields
+        .iter()
+        .map(|(field, column)| {
+            let (column, field) = (Quoted(&column.name), literal(field));
+            format!(
+                "CASE WHEN pg_catalog.record_image_ne(ROW(OLD.{column}), ROW(NEW.{column})) \
+                 THEN {field} END"
+            )
+        })
+        .collect();
+    format!(
+        "array_to_json(array_remove(ARRAY[{}]::text[], NULL))::text",
+        fields.join(", ")
+    )
 }
 
 /// A value as the text that names a row, whatever the session's formats and time zone are.

@@ -14,7 +14,7 @@ use crate::postgres::connect::Connector;
 use crate::postgres::error::{from_pool, from_postgres};
 use crate::postgres::notify::Ears;
 use crate::postgres::options::Options;
-use crate::postgres::tables::Types;
+use crate::postgres::types::Types;
 
 /// How long a call waits for one of our connections to be free.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);

@@ -49,6 +49,8 @@ pub(super) fn from_pool(error: &PoolError, doing: &str, server: &Server) -> Erro
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>), everything else as an outage.
 pub fn kind(error: &tokio_postgres::Error) -> ErrorKind {
     match error.code() {
+        // What a type makes of a text of its own has no place in our statement.
+        Some(_) if error.as_db_error().is_some_and(is_syntax_of_value) => ErrorKind::Invalid,
         Some(state) => kind_of(state),
         None if encryption(error).is_some() => ErrorKind::Misconfigured,
         None => match error.to_string() {
@@ -88,11 +90,10 @@ const SERVER_CLASSES: [&str; 31] = [
     "28", "2B", "2D", "2F", "34", "3B", "3D", "3F", "40", "42", "55", "F0", "HV", "72", "XX",
 ];
 
-/// Whether a value does not fit its type.
-pub(super) fn is_about_value(error: &tokio_postgres::Error) -> bool {
-    error
-        .code()
-        .is_some_and(|state| state.code().starts_with("22"))
+/// Whether the text of a value breaks the rules of its type: `tsquery`, `jsonpath`, `ltree` and others call
+/// that a syntax error, as if it were one of a statement, but name no place in one.
+fn is_syntax_of_value(error: &DbError) -> bool {
+    *error.code() == SqlState::SYNTAX_ERROR && error.position().is_none()
 }
 
 /// What the server says, without values.
@@ -102,6 +103,7 @@ pub(super) fn describe(error: &DbError) -> String {
         // Under whatever code: a function's own words may hold a value.
         _ if is_raised(error) => "a function in the database refuses it".into(),
         "22" | "21" | "54" => unquoted(error.message()),
+        _ if is_syntax_of_value(error) => unquoted(error.message()),
         "P0" | "38" | "39" => "a function in the database refuses it".into(),
         _ => error.message().to_owned(),
     };

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 
-use millstream_core::value::Value;
+use millstream_core::mapping::{Input, coerce};
+use millstream_core::value::{ColumnKind, Value};
 
-/// Numbers from here on are milliseconds since 1970, not seconds.
-const MILLIS_MIN: f64 = 1e11;
+use crate::postgres::types::Type;
 
 /// The text of a value for a column of this type; none for null.
 ///
@@ -17,17 +17,39 @@ const MILLIS_MIN: f64 = 1e11;
 /// What is wrong with it, without the value.
 pub(super) fn literal<'a>(
     value: &'a Value,
-    kind: &str,
-) -> Result<Option<Cow<'a, str>>, &'static str> {
-    let text: Cow<'a, str> = match value {
-        Value::Null => return Ok(None),
+    of: &Type,
+) -> Result<Option<Cow<'a, str>>, Cow<'static, str>> {
+    if *value == Value::Null {
+        return Ok(None);
+    }
+    let text = match (of.is_array, value) {
+        (true, Value::Json(text)) => array(text, of)?.into(),
+        // The server reads its own text, and bends what is in it.
+        (true, _) if of.fit.is_some() => return Err("takes an array".into()),
+        (true, _) => own(value),
+        (false, _) => scalar(value, of)?,
+    };
+    if text.contains('\0') {
+        return Err("a text with a NUL character".into());
+    }
+    Ok(Some(text))
+}
+
+/// The text of a value that is no array.
+fn scalar<'a>(value: &'a Value, of: &Type) -> Result<Cow<'a, str>, &'static str> {
+    let bent = match of.fit {
+        Some(fit) => fit.check(value)?,
+        None => None,
+    };
+    Ok(bent.map_or_else(|| own(value), Cow::Owned))
+}
+
+fn own(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Null => Cow::default(),
         Value::Bool(value) => if *value { "true" } else { "false" }.into(),
-        Value::Integer(_) | Value::Real(_) | Value::Number(_) if is_moment(kind) => {
-            moment(value, kind)?.into()
-        }
         Value::Integer(value) => value.to_string().into(),
         Value::Real(value) => value.to_string().into(),
-        Value::Json(text) if kind.ends_with("[]") => array(text)?.into(),
         Value::Number(text) | Value::Text(text) | Value::Json(text) => Cow::Borrowed(text),
         Value::Blob(bytes) => {
             let mut hex = String::with_capacity(2 + 2 * bytes.len());
@@ -37,62 +59,27 @@ pub(super) fn literal<'a>(
             }
             hex.into()
         }
-    };
-    if text.contains('\0') {
-        return Err("a text with a NUL character");
     }
-    Ok(Some(text))
 }
 
-fn is_moment(kind: &str) -> bool {
-    kind == "date" || kind.starts_with("timestamp")
-}
-
-/// A number is a time since 1970, in seconds or in milliseconds, which no date between 1973 and 5138
-/// confuses.
-fn moment(value: &Value, kind: &str) -> Result<String, &'static str> {
-    const WRONG: &str = "a number that is no time";
-    let micros = match value {
-        Value::Integer(number) if number.unsigned_abs() >= 100_000_000_000 => {
-            number.checked_mul(1_000)
-        }
-        Value::Integer(number) => number.checked_mul(1_000_000),
-        Value::Real(number) => {
-            let factor = if number.abs() >= MILLIS_MIN { 1e3 } else { 1e6 };
-            let micros = (number * factor).round();
-            #[expect(clippy::cast_possible_truncation, reason = "it is far below 2^63")]
-            (micros.abs() < 1e18).then_some(micros as i64)
-        }
-        _ => None,
-    };
-    let moment = micros
-        .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
-        .ok_or(WRONG)?;
-    let text = moment.to_string();
-    Ok(match kind {
-        "date" => text.split('T').next().unwrap_or_default().to_owned(),
-        _ => text,
-    })
-}
-
-/// A JSON array as the text of an array: `[1,[null,"a"]]` is `{1,{NULL,"a"}}`. Numbers stay as they are
-/// written.
-fn array(json: &str) -> Result<String, &'static str> {
-    let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| "no array")?;
+/// A JSON array as the text of an array: `[1,[null,"a"]]` is `{"1",{NULL,"a"}}`. Each element is what a
+/// column of its type takes.
+fn array(json: &str, of: &Type) -> Result<String, Cow<'static, str>> {
+    let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| "takes an array")?;
     let mut text = String::from("{");
     for (at, item) in items.into_iter().map(RawValue::get).enumerate() {
         if at > 0 {
             text.push(',');
         }
-        match item.as_bytes().first() {
-            Some(b'[') => text.push_str(&array(item)?),
-            Some(b'{') => quote(item, &mut text),
-            Some(b'"') => {
-                let item: String = serde_json::from_str(item).map_err(|_| "no text")?;
-                quote(&item, &mut text);
-            }
-            Some(b'n') => text.push_str("NULL"),
-            _ => text.push_str(item),
+        // A document may be an array itself.
+        if item.starts_with('[') && of.kind != ColumnKind::Json {
+            text.push_str(&array(item, of)?);
+            continue;
+        }
+        let value = coerce(of.kind, Input::from_json(item)?);
+        match value.map_err(|wrong| format!("an element {wrong}"))? {
+            Value::Null => text.push_str("NULL"),
+            value => quote(&scalar(&value, of)?, &mut text),
         }
     }
     text.push('}');
@@ -116,7 +103,7 @@ mod tests {
 
     #[track_caller]
     fn check(value: Value, kind: &str, expected: &str) {
-        let found = match literal(&value, kind) {
+        let found = match literal(&value, &Type::fixed(kind)) {
             Ok(text) => text.map_or("NULL".into(), Cow::into_owned),
             Err(error) => format!("! {error}"),
         };
@@ -154,21 +141,55 @@ mod tests {
             "2026-01-01T00:00:00.123Z",
         );
         check(Value::Real(1_767_225_600.5), zone, "2026-01-01T00:00:00.5Z");
-        check(Value::Integer(1_767_225_600), "date", "2026-01-01");
-        check(Value::Integer(i64::MAX), zone, "! a number that is no time");
+        check(
+            Value::Integer(i64::MAX),
+            zone,
+            "! takes an instant: the number is out of range",
+        );
         check(Value::Text("2026-01-01".into()), zone, "2026-01-01");
     }
 
     #[test]
     fn arrays_keep_what_is_in_them() {
         let json = r#"[1.50, null, "a\"b\\c", true, {"k": "v"}, [], "NULL"]"#;
-        let expected = r#"{1.50,NULL,"a\"b\\c",true,"{\"k\": \"v\"}",{},"NULL"}"#;
+        let expected = r#"{"1.50",NULL,"a\"b\\c","true","{\"k\": \"v\"}",{},"NULL"}"#;
         check(Value::Json(json.into()), "text[]", expected);
         check(
             Value::Json("[[1,2],[3,4]]".into()),
             "integer[]",
-            "{{1,2},{3,4}}",
+            r#"{{"1","2"},{"3","4"}}"#,
         );
-        check(Value::Json("{}".into()), "text[]", "! no array");
+        check(
+            Value::Json(r#"[[1], {"a": "b"}, "c", null]"#.into()),
+            "jsonb[]",
+            r#"{"[1]","{\"a\": \"b\"}","\"c\"",NULL}"#,
+        );
+        check(Value::Json("{}".into()), "text[]", "! takes an array");
+    }
+
+    #[test]
+    fn elements_are_held_to_their_type() {
+        let json = |json: &str| Value::Json(json.into());
+        check(
+            json("[1767225600]"),
+            "timestamp with time zone[]",
+            r#"{"2026-01-01T00:00:00Z"}"#,
+        );
+        check(
+            json("[1.005]"),
+            "numeric(10,2)[]",
+            "! keeps fewer digits behind the point than the value has",
+        );
+        check(
+            json("[1.5]"),
+            "integer[]",
+            "! an element takes a whole number, found a number with a fraction or an exponent",
+        );
+        check(
+            Value::Text("{1.005}".into()),
+            "numeric(10,2)[]",
+            "! takes an array",
+        );
+        check(Value::Text("{a}".into()), "text[]", "{a}");
     }
 }

@@ -11,6 +11,7 @@ mod database;
 mod dead_letters;
 mod dedupe;
 pub mod error;
+mod fitting;
 mod generation;
 mod handler;
 mod inbox;
@@ -31,6 +32,7 @@ mod store;
 mod subscribers;
 mod tables;
 mod tls;
+mod types;
 mod write;
 
 pub use database::Database;

@@ -45,7 +45,10 @@ impl Server {
         if config.get_hosts().is_empty() {
             return Err(misconfigured("the URL of the database names no host"));
         }
-        let near = config.get_hosts().iter().all(is_near);
+        // It goes to these, whatever the hosts are called.
+        let addresses = config.get_hostaddrs();
+        let near = config.get_hosts().iter().all(is_near)
+            && addresses.iter().all(|address| address.is_loopback());
         config.ssl_mode(match address.is_encrypted(near) {
             true => SslMode::Require,
             false => SslMode::Disable,
@@ -114,6 +117,9 @@ impl fmt::Display for Server {
                 Host::Tcp(name) => write!(f, "{comma}{name}:{port}")?,
                 Host::Unix(folder) => write!(f, "{comma}{}:{port}", folder.display())?,
             }
+            if let Some(address) = self.config.get_hostaddrs().get(at) {
+                write!(f, "({address})")?;
+            }
         }
         write!(f, "/{}", self.config.get_dbname().unwrap_or_default())
     }
@@ -135,6 +141,22 @@ mod tests {
             ("postgres://hr@localhost/hr", SslMode::Disable),
             ("postgres://hr@127.0.0.1/hr", SslMode::Disable),
             ("postgresql://hr@db.internal/hr", SslMode::Require),
+            (
+                "postgres://hr@localhost/hr?hostaddr=127.0.0.1",
+                SslMode::Disable,
+            ),
+            (
+                "postgres://hr@localhost/hr?hostaddr=10.0.0.5",
+                SslMode::Require,
+            ),
+            (
+                "postgres://hr@localhost,localhost/hr?hostaddr=127.0.0.1,10.0.0.5",
+                SslMode::Require,
+            ),
+            (
+                "postgres:///hr?host=/run/postgresql&hostaddr=10.0.0.5",
+                SslMode::Require,
+            ),
             (
                 "postgres://hr@db.internal/hr?sslmode=disable",
                 SslMode::Disable,
@@ -173,6 +195,12 @@ mod tests {
         let one = url("postgres://hr:a@localhost/shop");
         assert!(one.is_same_database(&url("postgres://crm@localhost:5432/shop")));
         assert!(!one.is_same_database(&url("postgres://hr:a@localhost/other")));
+        let elsewhere = url("postgres://hr:a@localhost/shop?hostaddr=10.0.0.5");
+        assert!(!one.is_same_database(&elsewhere));
+        assert_eq!(
+            elsewhere.to_string(),
+            "postgres://localhost:5432(10.0.0.5)/shop"
+        );
         assert!(!one.is_same_database(&url("postgres://hr:a@localhost:5433/shop")));
     }
 }

@@ -1,11 +1,11 @@
 //! What the application's own tables look like.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio_postgres::{GenericClient, ToStatement};
 
-use millstream_core::error::{Error, ErrorKind};
+use millstream_core::error::Error;
 use millstream_core::store::{Column, Table};
 use millstream_core::value::ColumnKind;
 
@@ -13,88 +13,13 @@ use crate::capture::TRIGGERS;
 use crate::described;
 use crate::identifier::{Prefix, Quoted};
 use crate::postgres::database::while_doing;
+use crate::postgres::types;
 
 /// A table in a statement; a name with a dot names its schema too.
 pub(super) fn relation(name: &str) -> String {
     match name.split_once('.') {
         Some((schema, table)) => format!("{}.{}", Quoted(schema), Quoted(table)),
         None => Quoted(name).to_string(),
-    }
-}
-
-/// The types of a table's columns.
-#[derive(Debug)]
-pub(super) struct Types {
-    table: Arc<str>,
-    by_column: HashMap<String, Type>,
-}
-
-#[derive(Debug)]
-struct Type {
-    /// As a cast names it: without what was declared of its length, since a cast to `varchar(3)` cuts,
-    /// where an assignment refuses.
-    cast: String,
-    /// As it was declared.
-    declared: String,
-}
-
-impl Types {
-    pub(super) async fn read(db: &impl GenericClient, table: &Arc<str>) -> Result<Self, Error> {
-        let rows = db
-            .query(
-                "SELECT attname::text, format_type(atttypid, -1), format_type(atttypid, atttypmod)
-                 FROM pg_attribute
-                 WHERE attrelid = to_regclass($1::text) AND attnum > 0 AND NOT attisdropped",
-                &[&relation(table)],
-            )
-            .await
-            .map_err(while_doing("read the types of columns"))?;
-        if rows.is_empty() {
-            let text = format!("there is no table {table}");
-            return Err(Error::new(ErrorKind::Misconfigured, text));
-        }
-        Ok(Self {
-            table: table.clone(),
-            by_column: rows
-                .iter()
-                .map(|row| {
-                    let (cast, declared) = (row.get(1), row.get(2));
-                    (row.get(0), Type { cast, declared })
-                })
-                .collect(),
-        })
-    }
-
-    #[cfg(test)]
-    pub(super) fn fixed(columns: &[(&str, &str)]) -> Self {
-        let own = |&(column, kind): &(&str, &str)| {
-            let (cast, declared) = (kind.to_owned(), kind.to_owned());
-            (column.to_owned(), Type { cast, declared })
-        };
-        Self {
-            table: "employees".into(),
-            by_column: columns.iter().map(own).collect(),
-        }
-    }
-
-    /// What a text is cast to.
-    pub(super) fn of(&self, column: &str) -> Result<&str, Error> {
-        Ok(&self.find(column)?.cast)
-    }
-
-    /// What the column was declared as, with its length.
-    pub(super) fn declared(&self, column: &str) -> Result<&str, Error> {
-        Ok(&self.find(column)?.declared)
-    }
-
-    fn find(&self, column: &str) -> Result<&Type, Error> {
-        match self.by_column.get(column) {
-            Some(found) => Ok(found),
-            None => Err(Error::new(
-                ErrorKind::Misconfigured,
-                format!("table {} has no column {column}", self.table),
-            )),
-        }
     }
 }
 
@@ -151,15 +76,17 @@ pub(super) async fn describe(
 
     let rows = db
         .query(
-            "SELECT a.attname::text,
-                    format_type(coalesce(nullif(t.typbasetype, 0), t.oid), -1),
+            &format!(
+                "{} SELECT a.attname::text, format_type(b.type, -1),
                     a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
                     a.attgenerated <> '' OR a.attidentity = 'a',
-                    coalesce(c.collisdeterministic, true)
+                    coalesce(c.collisdeterministic, true), b.is_array
              FROM pg_attribute a
-             JOIN pg_type t ON t.oid = a.atttypid
+             JOIN columns b USING (attnum)
              LEFT JOIN pg_collation c ON c.oid = a.attcollation
-             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+             WHERE a.attrelid = $1 ORDER BY attnum",
+                types::columns("$1")
+            ),
             &[&table],
         )
         .await
@@ -169,13 +96,18 @@ pub(super) async fn describe(
     for row in rows {
         let name: Arc<str> = row.get::<_, &str>(0).into();
         let declared: &str = row.get(1);
-        let bends = bends(declared) || !row.get::<_, bool>(4);
+        let is_array: bool = row.get(5);
+        let bends = is_array || bends(declared) || !row.get::<_, bool>(4);
         if bends {
             bending.insert(name.clone());
         }
         columns.push(Column {
             name,
-            kind: kind(declared),
+            // Arrays are JSON.
+            kind: match is_array {
+                true => ColumnKind::Any,
+                false => kind(declared),
+            },
             generated: row.get(3),
             required: row.get(2),
             bends,
@@ -236,7 +168,7 @@ async fn is_related(db: &impl GenericClient, prefix: &Prefix, table: u32) -> Res
 }
 
 /// What a type takes.
-fn kind(declared: &str) -> ColumnKind {
+pub(super) fn kind(declared: &str) -> ColumnKind {
     match declared {
         "smallint" | "integer" | "bigint" => ColumnKind::Integer,
         "real" | "double precision" => ColumnKind::Real,
@@ -247,7 +179,7 @@ fn kind(declared: &str) -> ColumnKind {
         }
         "json" | "jsonb" => ColumnKind::Json,
         "bytea" => ColumnKind::Blob,
-        // Times are texts or numbers, arrays are JSON; whatever else there is reads its own text.
+        // Times are texts or numbers; whatever else there is reads its own text.
         _ => ColumnKind::Any,
     }
 }

@@ -14,9 +14,10 @@ use millstream_core::value::Value;
 
 use crate::identifier::Quoted;
 use crate::postgres::database::{Database, while_doing};
-use crate::postgres::error::{describe, from_postgres, is_about_value};
+use crate::postgres::error::{describe, from_postgres, kind};
 use crate::postgres::literal::literal;
-use crate::postgres::tables::{Types, relation};
+use crate::postgres::tables::relation;
+use crate::postgres::types::{Type, Types};
 
 /// Writes a set by one statement, whatever its size: each column is one array of texts, which the
 /// server reads as values of the column's own type.
@@ -40,12 +41,12 @@ pub(super) async fn write(db: &Database, tx: &Transaction<'_>, set: &Set<'_>) ->
     for rows in set.rows.chunks(rows_max.max(1)) {
         let mut columns: Vec<Vec<Option<Cow<'_, str>>>> = Vec::new();
         for (at, column) in shape.key.iter().chain(&*shape.set).enumerate() {
-            let kind = types.of(column)?;
+            let column_type = types.of(column)?;
             let texts = rows
                 .iter()
-                .map(|row| literal(value_at(row, at), kind))
+                .map(|row| literal(value_at(row, at), column_type))
                 .collect::<Result<_, _>>();
-            columns.push(texts.map_err(|wrong| misfit(shape, column, kind, wrong))?);
+            columns.push(texts.map_err(|wrong| misfit(shape, column, column_type, &wrong))?);
         }
         let parameters: Vec<&(dyn ToSql + Sync)> = columns
             .iter()
@@ -71,46 +72,44 @@ pub(super) async fn misfitting(
         let shape = &change.shape;
         let types = db.types(tx, &shape.table).await?;
         for (at, column) in shape.key.iter().chain(&*shape.set).enumerate() {
-            let kind = types.of(column)?;
-            let text = match literal(value_at(change, at), kind) {
+            let column_type = types.of(column)?;
+            let text = match literal(value_at(change, at), column_type) {
                 Ok(text) => text,
-                Err(wrong) => return Ok(Some(misfit(shape, column, kind, wrong))),
+                Err(wrong) => return Ok(Some(misfit(shape, column, column_type, &wrong))),
             };
             tx.batch_execute("SAVEPOINT millstream_value")
                 .await
                 .map_err(failed)?;
-            let declared = types.declared(column)?;
-            let sql = format!(
-                "SELECT rtrim($1::text::{kind}::text) <> rtrim($1::text::{kind}::{declared}::text)"
-            );
+            let value = column_type.value("$1::text");
+            let declared = &column_type.declared;
+            let sql = format!("SELECT ({value})::text <> ({value})::{declared}::text");
             let cut = tx.query_one(&sql, &[&text]).await;
             tx.batch_execute("ROLLBACK TO millstream_value; RELEASE millstream_value")
                 .await
                 .map_err(failed)?;
             let wrong = match cut {
-                // Whatever else is declared of a type rounds.
+                // What is left of others is looked at before.
                 Ok(row)
-                    if kind.starts_with("character")
-                        && row.get::<_, Option<bool>>(0) == Some(true) =>
+                    if column_type.fit.is_none() && row.get::<_, Option<bool>>(0) == Some(true) =>
                 {
-                    "the text is too long".into()
+                    "it is too long".into()
                 }
-                Err(error) if is_about_value(&error) => {
+                Err(error) if kind(&error) == ErrorKind::Invalid => {
                     error.as_db_error().map(describe).unwrap_or_default()
                 }
                 _ => continue,
             };
-            return Ok(Some(misfit(shape, column, declared, &wrong)));
+            return Ok(Some(misfit(shape, column, column_type, &wrong)));
         }
     }
     Ok(None)
 }
 
-fn misfit(shape: &Shape, column: &str, kind: &str, wrong: &str) -> Error {
-    Error::new(
-        ErrorKind::Invalid,
-        format!("{}.{column} takes {kind}: {wrong}", shape.table),
-    )
+fn misfit(shape: &Shape, column: &str, column_type: &Type, wrong: &str) -> Error {
+    let name = column_type.name();
+    let wrong = wrong.strip_prefix("takes ").unwrap_or(wrong);
+    let text = format!("{}.{column} takes {name}: {wrong}", shape.table);
+    Error::new(ErrorKind::Invalid, text)
 }
 
 fn value_at(change: &Change, at: usize) -> &Value {
@@ -179,7 +178,7 @@ fn statement(shape: &Shape, form: Form, types: &Types) -> Result<String, Error> 
         let comma = if number > 1 { ", " } else { "" };
         write!(arrays, "{comma}${number}::text[]").expect("a string takes everything");
         write!(names, "{comma}c{number}").expect("a string takes everything");
-        values.push(format!("v.c{number}::{}", types.of(column)?));
+        values.push(types.of(column)?.value(&format!("v.c{number}")));
     }
     let (key, set) = values.split_at(shape.key.len());
     let from = format!("unnest({arrays}) AS v ({names})");

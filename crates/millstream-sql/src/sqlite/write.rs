@@ -1,5 +1,6 @@
 //! Statements for the application's own tables.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -8,7 +9,8 @@ use rusqlite::{ToSql, params_from_iter};
 use millstream_core::change::{Op, Shape};
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::fold::Set;
-use millstream_core::value::Value;
+use millstream_core::mapping::{Input, coerce};
+use millstream_core::value::{ColumnKind, Value};
 
 use crate::identifier::Quoted;
 use millstream_sqlite::error::from_rusqlite;
@@ -26,6 +28,10 @@ pub(super) fn write(tx: &rusqlite::Transaction<'_>, set: &Set<'_>) -> Result<(),
         .prepare_cached(&statement(set.shape, form))
         .map_err(failed)?;
     for row in &set.rows {
+        let columns = set.shape.key.iter().chain(&*set.shape.set);
+        for (column, value) in columns.zip(row.key.iter().chain(&*row.set)) {
+            refuse_loss(set.shape, column, value)?;
+        }
         let values: [&[Value]; 2] = match form {
             Form::Update => [&row.set, &row.key],
             Form::Insert | Form::Delete => [&row.key, &row.set],
@@ -37,6 +43,18 @@ pub(super) fn write(tx: &rusqlite::Transaction<'_>, set: &Set<'_>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// A column of numbers keeps what is no integer as a double, and would round what none can hold.
+fn refuse_loss(shape: &Shape, column: &str, value: &Value) -> Result<(), Error> {
+    let Value::Number(number) = value else {
+        return Ok(());
+    };
+    let double = coerce(ColumnKind::Real, Input::Number(Cow::Borrowed(number)));
+    double.map(drop).map_err(|wrong| {
+        let text = format!("{}.{column} {wrong}", shape.table);
+        Error::new(ErrorKind::Invalid, text)
+    })
 }
 
 /// The statement that writes a shape.

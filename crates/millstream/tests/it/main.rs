@@ -18,6 +18,8 @@ mod read_only;
 #[cfg(feature = "redis")]
 mod redis;
 mod refusals;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod servers;
 mod settling;
 mod shared;
 mod sharing;

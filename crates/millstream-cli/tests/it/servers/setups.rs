@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use millstream_testkit::server::{Certificates, MariaDb, Postgres};
 
+use crate::folder::Said;
 use crate::servers::site::Site;
 
 fn configure(site: &Site, hr: &str) -> Result<()> {
@@ -44,6 +45,38 @@ fn a_password_is_refused_where_it_is_wrong() -> Result<()> {
         check(&site, &both, 3, &["leave it out of the address"]);
         let missing = format!("{database}\npassword = \"${{NO_SUCH_VARIABLE}}\"");
         check(&site, &missing, 3, &["NO_SUCH_VARIABLE is not set"]);
+    }
+    Ok(())
+}
+
+/// The password alone, or the whole address with it.
+#[test]
+fn a_password_comes_from_the_environment() -> Result<()> {
+    let site = Site::new()?;
+    site.postgres("CREATE ROLE hr LOGIN PASSWORD 'secret'; GRANT CREATE ON SCHEMA public TO hr")?;
+    site.mariadb("CREATE USER hr IDENTIFIED BY 'secret'")?;
+    site.mariadb("GRANT ALL ON shop.* TO hr")?;
+    let run = |variable: &str, value: &str| -> Result<Said> {
+        let mut command = site.folder.command(&["migrate"]);
+        Ok(command.env(variable, value).output()?.into())
+    };
+    for (kind, address) in [
+        ("postgres", site.postgres.address()),
+        ("mariadb", site.mariadb.address()),
+    ] {
+        configure(
+            &site,
+            &format!("database = \"{kind}://hr@{address}/shop\"\npassword = \"${{HR_PASSWORD}}\""),
+        )?;
+        run("HR_PASSWORD", "secret")?.done()?;
+        let error = run("HR_PASSWORD", "hunter2")?.failed(3);
+        assert!(!error.contains("hunter2"), "{error}");
+
+        configure(&site, "database = \"${HR_URL}\"")?;
+        let url = |password: &str| format!("{kind}://hr:{password}@{address}/shop");
+        run("HR_URL", &url("secret"))?.done()?;
+        let error = run("HR_URL", &url("hunter2"))?.failed(3);
+        assert!(!error.contains("hunter2"), "{error}");
     }
     Ok(())
 }

@@ -70,6 +70,49 @@ fn insert(entity: &str) -> String {
     )
 }
 
+/// Behind a reader of an old snapshot, each search would go over all that was ever numbered.
+#[tokio::test]
+async fn a_long_reader_does_not_slow_the_search() {
+    const ROWS: usize = 2_000;
+    const LOOKS: usize = 1_000;
+    let site = Site::make("").await;
+    let mut relay = Relay::start(&site).await;
+    let reader = site.open().await;
+    reader
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM outbox")
+        .await
+        .unwrap();
+    let many = format!(
+        "INSERT INTO outbox (event_type, tenant_id, entity_id, event_data)
+         SELECT 'user.updated', 'acme', n, '{{}}' FROM generate_series(1, {ROWS}) AS n"
+    );
+    site.execute(&many).await.unwrap();
+    let mut found = 0;
+    while found < ROWS {
+        found += relay.number().await.len();
+    }
+    tokio::time::sleep(BETWEEN).await;
+    site.execute(&insert("last")).await.unwrap();
+    assert_eq!(relay.look().await, ["last"]);
+    for _ in 0..LOOKS {
+        relay.database.wait(&stream("events"), Duration::ZERO).await;
+    }
+
+    // A session tells what it has read when it ends.
+    drop(relay);
+    let ours = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'millstream'";
+    while site.rows(ours).await != ["0"] {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'outbox_unsent'";
+    let read: usize = site.rows(read).await[0].parse().unwrap();
+    assert!(
+        read < ROWS * LOOKS / 4,
+        "{read} entries of the index were read"
+    );
+}
+
 /// A transaction that drew its id long ago commits when all later ones are sent and somebody reads an
 /// old snapshot: its rows are found, and so are those of one that began meanwhile.
 #[tokio::test]

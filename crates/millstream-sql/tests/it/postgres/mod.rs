@@ -19,6 +19,7 @@ mod sessions;
 mod silence;
 mod site;
 mod standing;
+mod triggers;
 mod values;
 
 use site::Site;

@@ -22,6 +22,29 @@ async fn assert_parked_alone(tables: &str, bad: &str, word: &str) {
     assert!(errors[0].contains(word), "{errors:?}");
 }
 
+/// SQLite would round it to the next double, and say nothing.
+#[tokio::test]
+async fn a_number_that_no_double_holds_is_parked() {
+    let tables = "CREATE TABLE things (id TEXT PRIMARY KEY, a DECIMAL(40, 20), b REAL)";
+    let (site, mut source, mut consumer) = things(tables).await;
+    let entries = source.send_all([
+        &set("1", r#"{"a":9223372036854775807,"b":0.1}"#),
+        &set("2", r#"{"a":1.50}"#),
+        &set("3", r#"{"a":1.10000000000000000001}"#),
+        &set("4", r#"{"a":"123456789012345678901234567890"}"#),
+        &set("5", r#"{"b":9007199254740993}"#),
+    ]);
+    assert_eq!(consumer.settle(&entries).await, "2 applied, 3 dead");
+    let found = site.rows("SELECT id, a FROM things").await;
+    assert_eq!(found, ["1|9223372036854775807", "2|1.5"]);
+    for reason in site.rows("SELECT reason FROM dead_letters").await {
+        assert!(
+            reason.contains("a number that a double cannot hold"),
+            "{reason}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_generated_column_that_cannot_be_computed_parks_the_event() {
     let computed = "GENERATED ALWAYS AS (json_extract(a, '$.x'))";
