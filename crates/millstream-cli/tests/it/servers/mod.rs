@@ -2,5 +2,6 @@
 
 mod flow;
 mod forks;
+mod mutual;
 mod setups;
 mod site;
