@@ -1,5 +1,6 @@
 //! The binary with applications whose databases are servers.
 
+mod capturing;
 mod flow;
 mod forks;
 mod mutual;
