@@ -3,6 +3,7 @@
 mod capturing;
 mod flow;
 mod forks;
+mod measuring;
 mod mutual;
 mod setups;
 mod site;
