@@ -12,6 +12,7 @@ mod locks;
 mod migrated;
 mod mortal;
 mod numbering;
+mod outage;
 mod plain;
 mod publishing;
 mod silence;
