@@ -20,8 +20,10 @@ use crate::terminal::say;
 const PACE_MIN: f64 = 2_000.0;
 const HISTORY_SECONDS: f64 = 45.0;
 
-/// How often to look for something that the proof waits for.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How often to look whether the moment of a kill has come, and whether everything is settled: each look
+/// takes connections, which PostgreSQL forks for.
+const MOMENT_INTERVAL: Duration = Duration::from_millis(20);
+const SETTLED_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often to look whether events are at stake: they are so for some milliseconds each.
 const STAKE_INTERVAL: Duration = Duration::from_millis(1);
@@ -133,7 +135,10 @@ impl Stage {
             let (from, to) = (self.events * (kill - 1) / parts, self.events * kill / parts);
             self.fleet.allow(self.events * (kill + 1) / parts)?;
             let at = random.random_range(from..=to);
-            self.until("the history does not happen", |level| level.happened >= at)?;
+            let otherwise = "the history does not happen";
+            self.until(otherwise, MOMENT_INTERVAL, Self::happened, |&happened| {
+                happened >= at
+            })?;
             let what = self
                 .kill_one(victim, &mut random)
                 .with_context(|| format!("kill {kill} of {kills}"))?;
@@ -204,17 +209,25 @@ impl Stage {
     /// Waits until everything is settled everywhere.
     pub(super) fn settle(&mut self) -> anyhow::Result<()> {
         let events = self.events;
-        self.until("not settled", |level| level.is_settled(events))
+        self.until("not settled", SETTLED_INTERVAL, Self::level, |level| {
+            level.is_settled(events)
+        })
     }
 
     /// Waits until something holds, as long as something moves.
-    fn until(&mut self, otherwise: &str, holds: impl Fn(&Level) -> bool) -> anyhow::Result<()> {
+    fn until<L: PartialEq + fmt::Debug>(
+        &mut self,
+        otherwise: &str,
+        interval: Duration,
+        look: impl AsyncFn(&Self) -> anyhow::Result<L>,
+        holds: impl Fn(&L) -> bool,
+    ) -> anyhow::Result<()> {
         let mut known = None;
         let mut changed = Instant::now();
         loop {
             self.fleet.must_live()?;
             // A server that is just starting is looked at again.
-            let level = self.runtime.block_on(self.level()).ok();
+            let level = self.runtime.block_on(look(self)).ok();
             if level.as_ref().is_some_and(&holds) {
                 return Ok(());
             }
@@ -228,8 +241,13 @@ impl Stage {
                     self.fleet.last_words()
                 );
             }
-            thread::sleep(LOOK_INTERVAL);
+            thread::sleep(interval);
         }
+    }
+
+    /// How much of the history has happened.
+    async fn happened(&self) -> anyhow::Result<u64> {
+        self.crm.number("SELECT happened FROM progress").await
     }
 
     async fn level(&self) -> anyhow::Result<Level> {
@@ -239,7 +257,7 @@ impl Stage {
         }
         let crm = &self.crm;
         Ok(Level {
-            happened: crm.number("SELECT happened FROM progress").await?,
+            happened: self.happened().await?,
             unsent: crm
                 .number("SELECT count(*) FROM outbox WHERE seq IS NULL")
                 .await?,
