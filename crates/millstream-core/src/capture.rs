@@ -97,6 +97,14 @@ pub trait Capture: Send + Sync + fmt::Debug {
     /// [`Unavailable`](ErrorKind::Unavailable) when the database is away.
     async fn capture(&self, source: &Source) -> Result<(), Error>;
 
+    /// The statements that [`uncapture`](Self::uncapture) would run, for people to read first. Each may be
+    /// run though there is nothing to remove.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](ErrorKind::Unavailable) when the database is away.
+    async fn uncapture_statements(&self, table: &str) -> Result<Vec<String>, Error>;
+
     /// Captures a table no longer, and says whether it was. The table itself may be gone.
     ///
     /// # Errors

@@ -2,11 +2,13 @@
 //! streams.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use anyhow::bail;
 use millstream::rusqlite::types::Value;
 use serde_json::Value as Json;
 
+use crate::check::HEADER;
 use crate::history::{Happening, History};
 
 /// Fields of a person, in the order of HR's columns.
@@ -18,6 +20,9 @@ const FIELDS: [&str; 6] = [
     "gender",
     "hireDate",
 ];
+
+/// Those that `expected.csv` has, in the order of HR's columns.
+const TOLD: [usize; 5] = [0, 1, FIELDS.len() - 1, TITLE, SALARY];
 
 /// The columns of a row that somebody's title and salary stand in.
 const TITLE: usize = FIELDS.len();
@@ -113,6 +118,34 @@ impl Model {
         rows.collect()
     }
 
+    /// The state in the form of `expected.csv`.
+    pub(crate) fn csv(&self) -> String {
+        let mut departments: BTreeMap<&Key, Vec<&str>> = BTreeMap::new();
+        for (key, department) in self.departments.keys() {
+            departments.entry(key).or_default().push(department);
+        }
+        let mut rows: Vec<_> = self.employees.iter().collect();
+        rows.sort_by_key(|(key, _)| (key.1.parse::<u64>().ok(), *key));
+        let mut text = format!("{HEADER}\n");
+        for (key, row) in rows {
+            write!(text, "{},{},", key.0, key.1).expect("a string grows");
+            for column in TOLD {
+                match &row[column] {
+                    Some(Value::Text(value)) => text.push_str(value),
+                    Some(Value::Integer(value)) => {
+                        write!(text, "{value}").expect("a string grows");
+                    }
+                    _ => {}
+                }
+                text.push(',');
+            }
+            let own = departments.remove(key).unwrap_or_default();
+            text.push_str(&own.join("|"));
+            text.push('\n');
+        }
+        text
+    }
+
     /// The rows of `balances`, by their key.
     pub(crate) fn balances(&self) -> Vec<Vec<Value>> {
         let rows = self.balances.iter();
@@ -147,5 +180,37 @@ fn to_sql(value: &Json) -> Option<Value> {
         Json::String(text) => Some(Value::Text(text.clone())),
         Json::Number(number) => number.as_i64().map(Value::Integer),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// So that whatever equals the model after a part of the history is right too.
+    #[test]
+    fn it_ends_where_somebody_else_has_computed() {
+        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+        let shared = env::var_os("MILLSTREAM_SHARED").map_or(shared, PathBuf::from);
+        let events = shared.join("data/employees/events.ndjson.gz");
+        if !events.exists() {
+            println!(
+                "skipped: no data/employees beside the workspace (MILLSTREAM_SHARED names it)"
+            );
+            return;
+        }
+        let history = History {
+            events: Some(events),
+            seed: None,
+            limit: None,
+        };
+        let expected = history.expected().expect("it lies beside the events");
+        let expected = fs::read_to_string(expected).unwrap();
+        let found = Model::of(&history).unwrap().csv();
+        assert!(found == expected, "the model is wrong");
     }
 }

@@ -56,10 +56,7 @@ async fn capture(
             let name = app.name().as_str();
             output::json(&json!({ "app": name, "table": table, "statements": statements }))?;
         } else {
-            output::line(format!("-- {} ({})", app.name(), app.location()))?;
-            for statement in statements {
-                output::line(format!("{statement};"))?;
-            }
+            show(app, &statements)?;
         }
         return Ok(Code::Done);
     }
@@ -93,6 +90,15 @@ async fn capture(
         output::remark(global, text);
     }
     Ok(Code::Done)
+}
+
+/// Prints statements for people.
+fn show(app: &App, statements: &[String]) -> anyhow::Result<()> {
+    output::line(format!("-- {} ({})", app.name(), app.location()))?;
+    for statement in statements {
+        output::line(format!("{statement};"))?;
+    }
+    Ok(())
 }
 
 /// Whether tenant and entity name one row at the most.
@@ -173,23 +179,29 @@ async fn release(
             )));
         }
     };
-    if !dry_run {
-        let failed = || format!("{}: {}", app.name(), app.location());
-        database.uncapture(table).await.with_context(failed)?;
-    }
-    if global.json {
-        let name = app.name().as_str();
-        let mut line = json!({ "app": name, "table": table, "removed": !dry_run });
-        if dry_run {
-            line["dryRun"] = true.into();
+    let failed = || format!("{}: {}", app.name(), app.location());
+    let name = app.name().as_str();
+    if dry_run {
+        let statements = database.uncapture_statements(table).await;
+        let statements = statements.with_context(failed)?;
+        if global.json {
+            output::json(&json!({
+                "app": name, "table": table, "removed": false, "dryRun": true, "statements": statements,
+            }))?;
+        } else {
+            show(app, &statements)?;
+            output::remark(
+                global,
+                format!("changes of {table} would no longer be events"),
+            );
         }
-        output::json(&line)?;
+        return Ok(Code::Done);
+    }
+    database.uncapture(table).await.with_context(failed)?;
+    if global.json {
+        output::json(&json!({ "app": name, "table": table, "removed": true }))?;
     } else {
-        let told = match dry_run {
-            true => "would no longer be events",
-            false => "are no events any more",
-        };
-        output::line(format!("{}: changes of {table} {told}", app.name()))?;
+        output::line(format!("{name}: changes of {table} are no events any more"))?;
     }
     Ok(Code::Done)
 }

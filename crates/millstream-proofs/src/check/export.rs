@@ -11,17 +11,18 @@ pub(crate) const HEADER: &str =
 /// HR's tables equal the file that somebody else has computed, byte for byte.
 pub(crate) fn export(hr: &Connection, expected: &Path) -> anyhow::Result<()> {
     let expected = fs::read_to_string(expected).context("expected.csv")?;
-    let found = csv(hr)?;
+    same(&csv(hr)?, &expected).context("expected.csv")
+}
+
+/// The two are equal, byte for byte.
+pub(crate) fn same(found: &str, expected: &str) -> anyhow::Result<()> {
     let mut lines = found.lines().zip(expected.lines()).zip(1..);
     let differing: Option<((&str, &str), i32)> =
         lines.find(|((found, expected), _)| found != expected);
     if let Some(((found, expected), line)) = differing {
-        anyhow::bail!("expected.csv, line {line}:\n  expected {expected}\n  found    {found}");
+        anyhow::bail!("line {line}:\n  expected {expected}\n  found    {found}");
     }
-    ensure!(
-        found == expected,
-        "expected.csv has another number of lines"
-    );
+    ensure!(found == expected, "there is another number of lines");
     Ok(())
 }
 

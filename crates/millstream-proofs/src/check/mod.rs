@@ -8,6 +8,6 @@ mod tables;
 mod tracking;
 
 pub(crate) use all::all;
-pub(crate) use export::HEADER;
+pub(crate) use export::{HEADER, same};
 pub(crate) use stream::{Extent, stream};
 pub(crate) use tracking::all_in_order;

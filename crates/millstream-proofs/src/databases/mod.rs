@@ -5,6 +5,7 @@ mod eyes;
 mod proof;
 mod site;
 mod stage;
+mod victims;
 
 pub(crate) use eyes::{Eyes, connect};
 pub(crate) use proof::{Databases, databases};

@@ -37,9 +37,10 @@ pub(crate) fn databases(args: Databases) -> anyhow::Result<String> {
         let seconds = stage.seconds();
         stage.fleet.stop()?;
         say(format!("settled after {seconds:.1} s, checking"));
+        let (_, at_work) = stage.fleet.kills();
         let compared = stage.look(async |stage| check::all(stage, &model, &history).await)?;
         Ok(format!(
-            "databases: ok: {kills} kills ({}, {}); {} happenings, {compared}; {} entries again; \
+            "databases: ok: {kills} kills ({}, {at_work} of them at work; {}); {} happenings, {compared}; {} entries again; \
              {seconds:.1} s; seed {seed}",
             stage.fleet.victims(),
             stage.server_kills(),

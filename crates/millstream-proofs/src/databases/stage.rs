@@ -1,3 +1,4 @@
+use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,27 +9,30 @@ use tokio::runtime::Runtime;
 
 use crate::databases::eyes::{Eyes, Texts};
 use crate::databases::site::{FOLLOWERS, Servers};
+use crate::databases::victims::{PROCESSES, Victim, plan};
 use crate::fleet::{Fleet, Kind, Member};
 use crate::history::History;
 use crate::model::Model;
 use crate::site::Site;
 use crate::terminal::say;
 
-/// One in so many kills hits a server.
-const SERVER_ONE_IN: u32 = 4;
-
-/// Who is killed: each line is as likely as the others.
-const VICTIMS: &[&[usize]] = &[&[0], &[1, 2], &[3, 4], &[5, 6], &[7, 8]];
-
 /// Events in a second: so few that everybody keeps up, or a long history takes a minute.
 const PACE_MIN: f64 = 2_000.0;
 const HISTORY_SECONDS: f64 = 45.0;
 
-/// How often to look for something that the proof waits for.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How often to look whether the moment of a kill has come, and whether everything is settled: each look
+/// takes connections, which PostgreSQL forks for.
+const MOMENT_INTERVAL: Duration = Duration::from_millis(20);
+const SETTLED_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often to look whether events are at stake: they are so for some milliseconds each.
+const STAKE_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How long nothing may move before the run counts as stuck: servers start, leases run out.
 const STUCK_MAX: Duration = Duration::from_secs(90);
+
+/// How long the follower on a server may have everything before that counts as nothing at stake.
+const STAKE_MAX: Duration = Duration::from_secs(10);
 
 /// How far everybody is.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,9 +71,17 @@ pub(super) struct Stage {
     pub(super) capture: bool,
     events: u64,
     started: Instant,
-    postgres_kills: u64,
-    mariadb_kills: u64,
+    postgres: Kills,
+    mariadb: Kills,
     runtime: Runtime,
+}
+
+/// What became of one server.
+#[derive(Debug, Default)]
+struct Kills {
+    count: u64,
+    /// Events of which the follower on it had nothing yet, all in all.
+    at_stake: u64,
 }
 
 impl Stage {
@@ -102,71 +114,120 @@ impl Stage {
         Ok(Self {
             crm: servers.look_at_crm(),
             followers: FOLLOWERS.map(eyes).into(),
-            fleet: Fleet::of(members, VICTIMS, history, Some(0))?,
+            fleet: Fleet::of(members, PROCESSES, history, Some(0))?,
             servers,
             capture,
             events: model.count,
             started: Instant::now(),
-            postgres_kills: 0,
-            mariadb_kills: 0,
+            postgres: Kills::default(),
+            mariadb: Kills::default(),
             runtime,
         })
     }
 
-    /// Lets the history happen in as many parts as there are kills, with one in each.
+    /// Lets the history happen in one part more than there are kills, with a kill in each but the last.
+    /// A part is allowed ahead, so that events go on happening whoever is killed.
     pub(super) fn kill(&mut self, kills: u64, seed: u64) -> anyhow::Result<()> {
         let mut random = StdRng::seed_from_u64(seed);
-        for kill in 0..kills {
-            let (from, to) = (self.events * kill / kills, self.events * (kill + 1) / kills);
-            self.fleet.allow(to)?;
+        let parts = kills + 1;
+        let plan = plan(usize::try_from(kills)?, &mut random);
+        for (kill, victim) in (1..).zip(plan) {
+            let (from, to) = (self.events * (kill - 1) / parts, self.events * kill / parts);
+            self.fleet.allow(self.events * (kill + 1) / parts)?;
             let at = random.random_range(from..=to);
-            self.until("the history does not happen", |level| level.happened >= at)?;
+            let otherwise = "the history does not happen";
+            self.until(otherwise, MOMENT_INTERVAL, Self::happened, |&happened| {
+                happened >= at
+            })?;
             let what = self
-                .kill_one(&mut random)
-                .with_context(|| format!("kill {} of {kills}", kill + 1))?;
-            say(format!("kill {} of {kills}: {what}", kill + 1));
+                .kill_one(victim, &mut random)
+                .with_context(|| format!("kill {kill} of {kills}"))?;
+            say(format!("kill {kill} of {kills}: {what}"));
         }
         self.fleet.allow(u64::MAX)
     }
 
-    fn kill_one(&mut self, random: &mut StdRng) -> anyhow::Result<&'static str> {
-        if random.random_range(0..SERVER_ONE_IN) > 0 {
-            let victim = self.fleet.kill(random)?;
-            self.fleet.restart(victim)?;
-            return Ok("a process");
-        }
-        let servers = &self.servers;
+    fn kill_one(&mut self, victim: Victim, random: &mut StdRng) -> anyhow::Result<String> {
         // Long enough for everybody to notice.
         let away = Duration::from_millis(random.random_range(0..500));
-        if random.random() {
-            self.postgres_kills += 1;
-            self.runtime.block_on(servers.postgres.stop_immediately())?;
-            thread::sleep(away);
-            self.runtime.block_on(servers.postgres.start())?;
-            Ok("PostgreSQL, at once")
-        } else {
-            self.mariadb_kills += 1;
-            servers.mariadb.kill()?;
-            thread::sleep(away);
-            self.runtime.block_on(servers.mariadb.start())?;
-            Ok("MariaDB, by SIGKILL")
+        match victim {
+            Victim::Process(place) => {
+                self.fleet.kill_this(place)?;
+                self.fleet.restart(place)?;
+                Ok("a process".into())
+            }
+            Victim::AnyProcess => {
+                let place = self.fleet.kill(random)?;
+                self.fleet.restart(place)?;
+                Ok("a process".into())
+            }
+            Victim::Postgres => {
+                let lacking = self.at_stake("hr-postgres")?;
+                self.postgres.count(lacking);
+                let postgres = &self.servers.postgres;
+                self.runtime.block_on(postgres.stop_immediately())?;
+                thread::sleep(away);
+                self.runtime.block_on(postgres.start())?;
+                Ok(format!("PostgreSQL, at once, {lacking} events at stake"))
+            }
+            Victim::MariaDb => {
+                let lacking = self.at_stake("hr-mariadb")?;
+                self.mariadb.count(lacking);
+                self.servers.mariadb.kill()?;
+                thread::sleep(away);
+                self.runtime.block_on(self.servers.mariadb.start())?;
+                Ok(format!("MariaDB, by SIGKILL, {lacking} events at stake"))
+            }
         }
+    }
+
+    /// Waits until a follower lacks events, and says how many: a server that dies while everything has
+    /// arrived proves nothing.
+    fn at_stake(&self, follower: &str) -> anyhow::Result<u64> {
+        let (_, eyes) = self
+            .followers
+            .iter()
+            .find(|(name, _)| *name == follower)
+            .context("nobody of this name follows")?;
+        let started = Instant::now();
+        while started.elapsed() < STAKE_MAX {
+            // A server that is just starting is looked at again.
+            let lacking = self.runtime.block_on(async {
+                // The follower last: what it has got meanwhile is not at stake.
+                let committed = self.crm.number(COMMITTED).await?;
+                let settled = eyes.number(SETTLED).await?;
+                anyhow::Ok(committed.saturating_sub(settled))
+            });
+            match lacking {
+                Ok(lacking @ 1..) => return Ok(lacking),
+                _ => thread::sleep(STAKE_INTERVAL),
+            }
+        }
+        bail!("nothing was at stake: {follower} lacks nothing")
     }
 
     /// Waits until everything is settled everywhere.
     pub(super) fn settle(&mut self) -> anyhow::Result<()> {
         let events = self.events;
-        self.until("not settled", |level| level.is_settled(events))
+        self.until("not settled", SETTLED_INTERVAL, Self::level, |level| {
+            level.is_settled(events)
+        })
     }
 
     /// Waits until something holds, as long as something moves.
-    fn until(&mut self, otherwise: &str, holds: impl Fn(&Level) -> bool) -> anyhow::Result<()> {
+    fn until<L: PartialEq + fmt::Debug>(
+        &mut self,
+        otherwise: &str,
+        interval: Duration,
+        look: impl AsyncFn(&Self) -> anyhow::Result<L>,
+        holds: impl Fn(&L) -> bool,
+    ) -> anyhow::Result<()> {
         let mut known = None;
         let mut changed = Instant::now();
         loop {
             self.fleet.must_live()?;
             // A server that is just starting is looked at again.
-            let level = self.runtime.block_on(self.level()).ok();
+            let level = self.runtime.block_on(look(self)).ok();
             if level.as_ref().is_some_and(&holds) {
                 return Ok(());
             }
@@ -180,8 +241,13 @@ impl Stage {
                     self.fleet.last_words()
                 );
             }
-            thread::sleep(LOOK_INTERVAL);
+            thread::sleep(interval);
         }
+    }
+
+    /// How much of the history has happened.
+    async fn happened(&self) -> anyhow::Result<u64> {
+        self.crm.number("SELECT happened FROM progress").await
     }
 
     async fn level(&self) -> anyhow::Result<Level> {
@@ -191,7 +257,7 @@ impl Stage {
         }
         let crm = &self.crm;
         Ok(Level {
-            happened: crm.number("SELECT happened FROM progress").await?,
+            happened: self.happened().await?,
             unsent: crm
                 .number("SELECT count(*) FROM outbox WHERE seq IS NULL")
                 .await?,
@@ -211,8 +277,21 @@ impl Stage {
     }
 
     pub(super) fn server_kills(&self) -> String {
-        let (postgres, mariadb) = (self.postgres_kills, self.mariadb_kills);
+        let (postgres, mariadb) = (&self.postgres, &self.mariadb);
         format!("PostgreSQL {postgres}, MariaDB {mariadb}")
+    }
+}
+
+impl Kills {
+    fn count(&mut self, at_stake: u64) {
+        self.count += 1;
+        self.at_stake += at_stake;
+    }
+}
+
+impl fmt::Display for Kills {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {} events at stake", self.count, self.at_stake)
     }
 }
 
@@ -231,6 +310,14 @@ const RECEIPTS: &str = "SELECT subscriber, shard, settled_generation, settled_se
 
 const CHECKPOINTS: &str = "SELECT shard, generation, seq FROM millstream_shards
                            WHERE role = 'consumer' AND shard >= 0 AND seq > 0 ORDER BY shard";
+
+/// Events that CRM's database has, unsent or sent.
+const COMMITTED: &str = "SELECT (SELECT count(*) FROM outbox WHERE seq IS NULL)
+          + (SELECT coalesce(sum(seq), 0) FROM millstream_shards WHERE role = 'relay')";
+
+/// Events that a follower's database has.
+const SETTLED: &str = "SELECT coalesce(sum(seq), 0) FROM millstream_shards
+                       WHERE role = 'consumer' AND shard >= 0";
 
 #[expect(clippy::cast_precision_loss, reason = "a rough pace")]
 fn pace(events: u64) -> f64 {

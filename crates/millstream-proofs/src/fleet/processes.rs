@@ -107,6 +107,11 @@ impl Fleet {
         Ok(victim)
     }
 
+    /// Kills the one at this place by SIGKILL.
+    pub(crate) fn kill_this(&mut self, place: usize) -> anyhow::Result<()> {
+        self.members[place].kill()
+    }
+
     /// Kills all of them by SIGKILL.
     pub(crate) fn kill_all(&mut self) -> anyhow::Result<()> {
         self.members.iter_mut().try_for_each(Member::kill)

@@ -1,4 +1,6 @@
-//! The beginning of the employees history in databases of three kinds, while servers and processes die.
+//! The beginning of the employees history in databases of three kinds, while servers and processes die:
+//! their tables are then compared, byte for byte, with those of the model, which ends where the whole
+//! history does (`model::tests`).
 
 use std::ffi::OsString;
 

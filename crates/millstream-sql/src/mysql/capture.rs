@@ -64,14 +64,15 @@ impl Capture for Database {
         Ok(())
     }
 
+    async fn uncapture_statements(&self, table: &str) -> Result<Vec<String>, Error> {
+        Ok(drops(&self.options.prefix, table))
+    }
+
     async fn uncapture(&self, table: &str) -> Result<bool, Error> {
         let doing = "release a table";
         let mut session = self.session().await?;
         session.be_patient();
-        let start = capture::trigger(&self.options.prefix, table);
-        for end in TRIGGERS {
-            let name = format!("{start}{end}");
-            let drop = format!("DROP TRIGGER IF EXISTS {}", Backticked(&name));
+        for drop in drops(&self.options.prefix, table) {
             session.plain(doing, &drop).await?;
         }
         let forget = self.sql("DELETE FROM ~millstream_meta WHERE name = ?");
@@ -114,6 +115,16 @@ impl Capture for Database {
         session.give_back();
         Ok(found)
     }
+}
+
+/// What captures a table no longer.
+fn drops(prefix: &Prefix, table: &str) -> Vec<String> {
+    let start = capture::trigger(prefix, table);
+    let drop = |end| {
+        let name = format!("{start}{end}");
+        format!("DROP TRIGGER IF EXISTS {}", Backticked(&name))
+    };
+    TRIGGERS.into_iter().map(drop).collect()
 }
 
 /// The columns of the table, if it is one whose changes can all be seen.

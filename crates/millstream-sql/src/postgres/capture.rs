@@ -61,14 +61,19 @@ impl Capture for Database {
         transaction.commit().await.map_err(failed)
     }
 
+    async fn uncapture_statements(&self, table: &str) -> Result<Vec<String>, Error> {
+        let connection = self.connection("release a table").await?;
+        let db: &Client = &connection;
+        let schema = migrate::schema(db).await?;
+        Ok(vec![drops(&self.options.prefix, &schema, table)])
+    }
+
     async fn uncapture(&self, table: &str) -> Result<bool, Error> {
         let failed = while_doing("release a table");
         let mut connection = self.connection(DOING).await?;
         let tx = connection.transaction().await.map_err(failed)?;
         let schema = migrate::schema(&*tx).await?;
-        // With the function go the triggers that call it.
-        let function = function(&self.options.prefix, &schema, table);
-        tx.batch_execute(&format!("DROP FUNCTION IF EXISTS {function}() CASCADE"))
+        tx.batch_execute(&drops(&self.options.prefix, &schema, table))
             .await
             .map_err(failed)?;
         let forget = self.sql("DELETE FROM ~millstream_meta WHERE name = $1");
@@ -156,6 +161,12 @@ async fn columns(db: &impl GenericClient, table: &str) -> Result<Option<Vec<Colu
 fn function(prefix: &Prefix, schema: &str, table: &str) -> String {
     let name = capture::trigger(prefix, table);
     format!("{}.{}", Quoted(schema), Quoted(&name))
+}
+
+/// What captures a table no longer: with the function go the triggers that call it.
+fn drops(prefix: &Prefix, schema: &str, table: &str) -> String {
+    let function = function(prefix, schema, table);
+    format!("DROP FUNCTION IF EXISTS {function}() CASCADE")
 }
 
 /// What captures a table, in one transaction.

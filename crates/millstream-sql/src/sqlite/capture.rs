@@ -61,6 +61,12 @@ impl Capture for Database {
         .await
     }
 
+    async fn uncapture_statements(&self, table: &str) -> Result<Vec<String>, Error> {
+        let table = table.to_owned();
+        self.read(move |_, options| Ok(drops(&options.prefix, &table)))
+            .await
+    }
+
     async fn uncapture(&self, table: &str) -> Result<bool, Error> {
         let table = table.to_owned();
         self.write(move |db, options| {

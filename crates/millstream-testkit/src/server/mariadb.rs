@@ -183,6 +183,21 @@ impl MariaDb {
         format!("mysql://{USER}:{PASSWORD}@{}/{database}", self.address())
     }
 
+    /// One of MariaDB's own programs, with all that it needs to reach a database of this server.
+    pub fn program(&self, name: &str, database: &str) -> Command {
+        let mut command = Command::new(name);
+        command.args([
+            "--no-defaults",
+            "--protocol=tcp",
+            &format!("--host={}", self.address().ip()),
+            &format!("--port={}", self.address().port()),
+            &format!("--user={USER}"),
+            &format!("--password={PASSWORD}"),
+            database,
+        ]);
+        command
+    }
+
     /// Starts it again after [`Self::kill`], and waits until it answers.
     ///
     /// # Errors

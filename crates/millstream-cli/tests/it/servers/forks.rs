@@ -1,15 +1,16 @@
-//! A publisher's PostgreSQL that knows less than its followers: failed over, or restored, while its relay runs.
+//! A publisher's database that knows less than its followers: failed over, or restored, while its relay runs.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
-use millstream_testkit::server::{Postgres, PostgresPair, run};
+use millstream_testkit::proxy::Proxy;
+use millstream_testkit::server::{MariaDb, Postgres, PostgresPair, run};
 use tokio::runtime::Runtime;
 
 use crate::folder::{Folder, Service, eventually};
-use crate::servers::site::on_postgres;
+use crate::servers::site::on;
 
 const RELAY: [&str; 3] = ["run", "--app", "crm"];
 
@@ -35,7 +36,7 @@ key = { tenant_id = "tenantId", user_id = "entityId" }
 set = { name = "data.name" }
 "#;
 
-/// CRM on a PostgreSQL at an address that stays, and HR on a file; relay and consumer are two processes.
+/// CRM on a server at an address that stays, and HR on a file; relay and consumer are two processes.
 struct Place {
     url: String,
     folder: Folder,
@@ -59,7 +60,7 @@ impl Place {
 
     /// Statements of CRM.
     fn crm(&self, sql: &str) -> Result<Vec<String>> {
-        self.runtime.block_on(on_postgres(&self.url, sql))
+        self.runtime.block_on(on(&self.url, sql))
     }
 
     /// Publishes `word1` and so on, each of the entity with its number.
@@ -109,8 +110,9 @@ impl Place {
         let mut relay = self
             .folder
             .start(&["run", "--app", "crm", "--begin-generation"])?;
-        let known = "SELECT entity_id || ' ' || event_id || ' applied' FROM outbox
-                     ORDER BY entity_id COLLATE \"C\", id";
+        // Ids of one digit, whose order is everybody's.
+        let known = "SELECT concat(entity_id, ' ', event_id, ' applied') FROM outbox
+                     ORDER BY entity_id, id";
         let known = self.crm(known)?;
         eventually(|| {
             let mut inbox = self.inbox()?;
@@ -247,7 +249,7 @@ fn watch(
 fn a_relay_stops_after_its_database_was_restored() -> Result<()> {
     let runtime = Runtime::new()?;
     let server = runtime.block_on(Postgres::start_default())?;
-    let admin = |sql: &str| runtime.block_on(on_postgres(&server.url(), sql));
+    let admin = |sql: &str| runtime.block_on(on(&server.url(), sql));
     let url = |name: &str| format!("postgres://postgres@{}/{name}", server.address());
     admin("CREATE DATABASE shop")?;
     let place = Place::new(url("shop"), Runtime::new()?, 1)?;
@@ -267,7 +269,7 @@ fn a_relay_stops_after_its_database_was_restored() -> Result<()> {
     restore.args(arguments).arg("--dbname").arg(url("restored"));
     run(restore, &backup)?;
     let rows: Vec<_> = (2..=6).map(|n| row("c", n, n)).collect();
-    runtime.block_on(on_postgres(&url("restored"), &insert(&rows.join(", "))))?;
+    runtime.block_on(on(&url("restored"), &insert(&rows.join(", "))))?;
     for step in [
         "ALTER DATABASE shop WITH ALLOW_CONNECTIONS false",
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'shop'",
@@ -279,5 +281,75 @@ fn a_relay_stops_after_its_database_was_restored() -> Result<()> {
     place.forked(&mut relay)?;
     let lost = (3..=5).map(|n| format!("{n} b{n} applied")).collect();
     let new = (2..=6).map(|n| format!("c{n}")).collect();
+    place.begin_generation(relay, &lost, &new)
+}
+
+/// A MariaDB with CRM's database.
+fn mariadb(runtime: &Runtime) -> Result<MariaDb> {
+    let server = runtime.block_on(MariaDb::start_default())?;
+    runtime.block_on(on(&server.url(""), "CREATE DATABASE shop"))?;
+    Ok(server)
+}
+
+fn dump(server: &MariaDb) -> Result<Vec<u8>> {
+    let mut dump = server.program("mariadb-dump", "shop");
+    dump.args(["--single-transaction", "--triggers"]);
+    run(dump, b"")
+}
+
+fn restore(server: &MariaDb, dump: &[u8]) -> Result<()> {
+    run(server.program("mariadb", "shop"), dump).map(drop)
+}
+
+/// A MariaDB with the dump takes the place of the one that the dump is of, at the same address, and has
+/// gone on with other events than followers have settled under their numbers.
+#[test]
+fn a_relay_stops_after_a_restored_mariadb_took_the_place_of_its_own() -> Result<()> {
+    let runtime = Runtime::new()?;
+    let (first, second) = (mariadb(&runtime)?, mariadb(&runtime)?);
+    let door = runtime.block_on(async { Proxy::start(first.address()) })?;
+    let url = first.url("shop");
+    let url = url.replace(&first.address().to_string(), &door.address().to_string());
+    let place = Place::new(url, Runtime::new()?, 1)?;
+    let _consumer = place.folder.start(&["run", "--app", "hr"])?;
+    let mut relay = place.folder.start(&RELAY)?;
+    place.publish("a", 1..=3)?;
+    place.settled(3)?;
+    let backup = dump(&first)?;
+    place.publish("b", 3..=5)?;
+    place.settled(6)?;
+
+    restore(&second, &backup)?;
+    let rows: Vec<_> = (2..=6).map(|n| row("c", n, n)).collect();
+    runtime.block_on(on(&second.url("shop"), &insert(&rows.join(", "))))?;
+    door.set_target(second.address());
+    runtime.block_on(door.cut());
+    place.forked(&mut relay)?;
+    let lost = (3..=5).map(|n| format!("{n} b{n} applied")).collect();
+    let new = (2..=6).map(|n| format!("c{n}")).collect();
+    place.begin_generation(relay, &lost, &new)
+}
+
+/// Table after table, while the relay looks.
+#[test]
+fn a_relay_stops_after_its_mariadb_was_restored_in_place() -> Result<()> {
+    let runtime = Runtime::new()?;
+    let server = mariadb(&runtime)?;
+    let place = Place::new(server.url("shop"), Runtime::new()?, 4)?;
+    let _consumer = place.folder.start(&["run", "--app", "hr"])?;
+    let mut relay = place.folder.start(&RELAY)?;
+    place.publish("a", 1..=4)?;
+    place.settled(4)?;
+    let backup = dump(&server)?;
+    place.publish("b", 3..=8)?;
+    place.settled(10)?;
+
+    restore(&server, &backup)?;
+    ensure!(place.crm("SELECT count(*) FROM outbox")? == ["4"]);
+    place.forked(&mut relay)?;
+    // Also to shards of which nothing was lost.
+    place.publish("c", 1..=6)?;
+    let lost = (3..=8).map(|n| format!("{n} b{n} applied")).collect();
+    let new = (3..=6).map(|n| format!("c{n}")).collect();
     place.begin_generation(relay, &lost, &new)
 }

@@ -72,8 +72,16 @@ impl Site {
     }
 }
 
+/// Runs statements on the server that the URL is of; on MariaDB one at a time.
+pub(super) async fn on(url: &str, sql: &str) -> Result<Vec<String>> {
+    match url.starts_with("postgres:") {
+        true => on_postgres(url, sql).await,
+        false => on_mariadb(url, sql).await,
+    }
+}
+
 /// Runs statements as an application would; rows as texts, joined by `|`.
-pub(super) async fn on_postgres(url: &str, sql: &str) -> Result<Vec<String>> {
+async fn on_postgres(url: &str, sql: &str) -> Result<Vec<String>> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     let connection = tokio::spawn(connection);
     let messages = client.simple_query(sql).await.context(sql.to_owned())?;

@@ -12,6 +12,7 @@ mod mortal;
 mod outage;
 mod plain;
 mod power;
+mod publishing;
 mod reaching;
 mod reading;
 mod site;

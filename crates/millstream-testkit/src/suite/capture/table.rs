@@ -110,6 +110,13 @@ pub async fn a_released_table_is_left_alone<S: Site>() {
         problem: None,
     };
     assert_eq!(handle.captured().await.unwrap(), [captured]);
+
+    // By hand.
+    for statement in handle.uncapture_statements("people").await.unwrap() {
+        site.execute(&statement).await.unwrap();
+    }
+    site.execute(&insert(4)).await.unwrap();
+    assert_eq!(told(&site).await.len(), 2);
 }
 
 /// So that two applications can share a database's schema.
