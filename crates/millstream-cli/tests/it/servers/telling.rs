@@ -18,14 +18,14 @@ fn migrate_says_that_writers_tell_the_relay() -> Result<()> {
     let migrate = || site.folder.run(&["migrate"]).done();
     let place = format!("postgres://{}/shop", site.postgres.address());
     configure(false)?;
-    ensure!(migrate()? == format!("crm: version 0 → 1 in {place}\n"));
+    ensure!(migrate()? == format!("crm: version 0 → 2 in {place}\n"));
     configure(true)?;
     let told = migrate()?;
     ensure!(
-        told == format!("crm: version 1 in {place}; writers tell the relay from now on\n"),
+        told == format!("crm: version 2 in {place}; writers tell the relay from now on\n"),
         "{told}"
     );
-    ensure!(migrate()? == "crm: up to date (version 1)\n");
+    ensure!(migrate()? == "crm: up to date (version 2)\n");
     configure(false)?;
     let told = site.folder.run(&["migrate", "--json"]).json()?;
     ensure!(
