@@ -176,7 +176,7 @@ pub(crate) struct Publish {
     /// The stream; the application's first one by default
     #[arg(long, value_name = "NAME")]
     pub(crate) stream: Option<String>,
-    /// The event's id; publishing it twice changes nothing, and another event under it has no effect
+    /// The event's id; another event that is published under it has no effect
     #[arg(long)]
     pub(crate) id: Option<String>,
     /// The applications it is for, joined by commas; * for all

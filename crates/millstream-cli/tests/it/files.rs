@@ -178,7 +178,7 @@ fn ids_alone_decide_what_was_there_before() -> Result<()> {
     );
     assert_eq!(folder.outbox()?, ["user.created 1"]);
     for (option, says) in [
-        ("--id", "another event under it has no effect"),
+        ("--id", "published under it has no effect"),
         ("--file", "Ids decide"),
     ] {
         let help = folder.run(&["publish", "--help"]).done()?;

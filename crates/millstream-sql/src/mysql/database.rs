@@ -5,7 +5,6 @@ use millstream_core::change::Shape;
 use millstream_core::error::Error;
 
 use crate::described;
-use crate::mysql::bound::Bounds;
 use crate::mysql::fitting::Fits;
 use crate::mysql::options::Options;
 use crate::mysql::session::{Pool, Session};
@@ -18,7 +17,6 @@ use crate::mysql::session::{Pool, Session};
 pub struct Database {
     pub(super) options: Arc<Options>,
     pool: Arc<Pool>,
-    pub(super) bounds: Arc<Bounds>,
     /// What the tables take that were described, which all are that a mapping writes to.
     fits: Arc<RwLock<HashMap<Arc<str>, Arc<Fits>>>>,
 }
@@ -30,7 +28,6 @@ impl Database {
         Self {
             pool: Arc::new(Pool::new(Arc::clone(&options))),
             options,
-            bounds: Arc::default(),
             fits: Arc::default(),
         }
     }

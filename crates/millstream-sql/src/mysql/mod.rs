@@ -5,7 +5,6 @@
 //! caller's loss of interest, closes the connection, and the server rolls back.
 
 mod apply;
-mod bound;
 mod capture;
 mod database;
 mod dead_letters;

@@ -6,7 +6,6 @@
 //! version held the key until its commit. Nothing waits, so nothing can wait for ever.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
 
 use bytes::Bytes;
 use mysql_async::Row;
@@ -15,7 +14,6 @@ use millstream_core::clock::Timestamp;
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Checkpoint, Lease};
-use millstream_core::name::StreamName;
 use millstream_core::outbox::OutboxRow;
 
 use crate::mysql::database::Database;
@@ -49,14 +47,14 @@ pub(super) async fn number(
     now: Timestamp,
 ) -> Result<Vec<OutboxRow>, Error> {
     let shards: Vec<&Shard> = tops.iter().map(owned).collect::<Result<_, _>>()?;
-    let Some(stream) = shards.first().map(|shard| &shard.stream) else {
+    let Some(stream) = shards.first().map(|shard| shard.stream.as_str()) else {
         return Ok(Vec::new());
     };
     let count = u16::try_from(tops.len()).unwrap_or(u16::MAX);
 
     let mut session = db.begin(DOING).await?;
     let ids = next(&mut session, db, stream, limit).await?;
-    let read = lock(&mut session, db, stream.as_str(), &ids).await?;
+    let read = lock(&mut session, db, stream, &ids).await?;
     let mut rows = Vec::with_capacity(read.len());
     let mut raised: BTreeMap<usize, Checkpoint> = BTreeMap::new();
     for (_, mut row) in read.iter().cloned() {
@@ -101,9 +99,6 @@ pub(super) async fn number(
         ));
     }
     session.commit(DOING).await?;
-    if let Some(last) = read.iter().map(|(id, _)| *id).max() {
-        db.bounds.raise(stream, last);
-    }
     Ok(rows)
 }
 
@@ -111,21 +106,17 @@ pub(super) async fn number(
 async fn next(
     session: &mut Session,
     db: &Database,
-    stream: &StreamName,
+    stream: &str,
     limit: usize,
 ) -> Result<Vec<i64>, Error> {
     let columns = "o.id, o.tenant_id, o.partition_key, o.entity_version,
                    octet_length(o.event_data) + octet_length(o.metadata)";
     let sql = db.sql(&format!(
-        "SELECT {columns} FROM ~outbox o FORCE INDEX (unsent)
-         WHERE o.stream = ? AND o.seq IS NULL AND o.id > ? ORDER BY o.id LIMIT ?"
+        "SELECT {columns} FROM ~outbox o WHERE o.stream = ? AND o.seq IS NULL
+         ORDER BY o.id LIMIT ?"
     ));
     let limit = limit.min(ROWS_MAX);
-    let look = db.bounds.begin(stream, Instant::now());
-    let parameters = values![stream.as_str(), look.above, limit];
-    let rows = session.all(DOING, &sql, parameters).await?;
-    let first = rows.first().map(|row| integer(row, 0));
-    db.bounds.end(stream, &look, first, Instant::now());
+    let rows = session.all(DOING, &sql, values![stream, limit]).await?;
     let mut waiting: Vec<Waiting> = rows.iter().map(read).collect();
     let Some(last) = waiting.last().map(|row| row.id) else {
         return Ok(Vec::new());
@@ -135,11 +126,11 @@ async fn next(
     let sql = db.sql(&format!(
         "SELECT DISTINCT {columns} FROM ~outbox l
          JOIN ~outbox o ON o.tenant_id = l.tenant_id AND o.partition_key = l.partition_key
-           AND o.seq IS NULL AND o.entity_version < l.entity_version
-           AND (o.id > ? OR o.id <= ?) AND o.stream = l.stream
+           AND o.seq IS NULL AND o.entity_version < l.entity_version AND o.id > ?
+           AND o.stream = l.stream
          WHERE l.stream = ? AND l.seq IS NULL AND l.id BETWEEN ? AND ?"
     ));
-    let parameters = values![last, look.above, stream.as_str(), first, last];
+    let parameters = values![last, stream, first, last];
     let earlier = session.all(DOING, &sql, parameters).await?;
     take_along(&mut waiting, earlier.iter().map(read).collect());
     Ok(in_order(waiting, limit))

@@ -29,7 +29,7 @@ fn migrate_says_that_writers_tell_the_relay() -> Result<()> {
     configure(false)?;
     let told = site.folder.run(&["migrate", "--json"]).json()?;
     ensure!(
-        told == [json!({ "app": "crm", "from": 1, "to": 1, "notify": false })],
+        told == [json!({ "app": "crm", "from": 2, "to": 2, "notify": false })],
         "{told:?}"
     );
     configure(true)?;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use millstream_core::clock::Timestamp;
 use millstream_core::entry::{EntryId, Shard};
@@ -71,7 +70,8 @@ async fn no_event_is_lost_and_no_key_out_of_order() {
     for writer in writers {
         committed.extend(writer.await.unwrap());
     }
-    sent.extend(all(&relay, &mut held).await);
+    sent.extend(number(&relay, &mut held, usize::MAX).await);
+    assert_eq!(relay.unsent(&stream("events")).await.unwrap(), 0);
     assert_eq!(
         sent.len(),
         committed.len(),
@@ -80,7 +80,7 @@ async fn no_event_is_lost_and_no_key_out_of_order() {
 
     open.query_drop("COMMIT").await.unwrap();
     committed.extend(["o-1".to_owned(), "o-2".to_owned()]);
-    sent.extend(all(&relay, &mut held).await);
+    sent.extend(number(&relay, &mut held, usize::MAX).await);
     check(&sent, committed);
 }
 
@@ -149,70 +149,6 @@ async fn a_version_that_was_drawn_later_with_a_lower_id_comes_later() {
     sent.extend(number(&relay, &mut held, 3).await);
     let committed = ["g", "f", "s-1", "s-2", "s-3"].map(Into::into);
     check(&sent, committed.into());
-}
-
-/// A transaction that reads for long keeps an entry of each row in the index that is unsent no more: not
-/// every look goes through all of them.
-#[tokio::test]
-async fn an_old_snapshot_makes_no_look_dear() {
-    let site = Database::make("").await;
-    let relay = site.connect().await;
-    let mut held = take(&relay).await;
-    let mut reader = site.open().await;
-    reader
-        .query_drop(
-            "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
-             START TRANSACTION WITH CONSISTENT SNAPSHOT; SELECT count(*) FROM outbox",
-        )
-        .await
-        .unwrap();
-    // As dear as events that were numbered, and made faster.
-    let digits = (0..10)
-        .map(|digit| format!("SELECT {digit} AS d"))
-        .collect::<Vec<_>>();
-    let digits = digits.join(" UNION ALL ");
-    site.execute(&format!(
-        "INSERT INTO outbox (event_type, tenant_id, entity_id, event_data)
-         SELECT 'x', 'acme', 'k', '{{}}' FROM ({digits}) a, ({digits}) b, ({digits}) c, ({digits}) d
-         JOIN ({digits}) e ON e.d < 3"
-    ))
-    .await
-    .unwrap();
-    site.execute("DELETE FROM outbox").await.unwrap();
-    // This one is found by looks from the beginning alone.
-    let mut writer = site.open().await;
-    writer.query_drop("START TRANSACTION").await.unwrap();
-    writer
-        .query_drop(insert(&[("late", "late-1", 1)]))
-        .await
-        .unwrap();
-    site.execute(&insert(&[("k-1", "k-1-2", 2)])).await.unwrap();
-    assert_eq!(number(&relay, &mut held, 50).await.len(), 1);
-
-    let everything =
-        "SELECT id FROM outbox WHERE stream = 'events' AND seq IS NULL ORDER BY id LIMIT 1";
-    let begun = Instant::now();
-    for _ in 0..50 {
-        assert_eq!(site.rows(everything).await, [""; 0]);
-    }
-    let dear = begun.elapsed();
-    let begun = Instant::now();
-    for _ in 0..50 {
-        relay.wait(&stream("events"), Duration::ZERO).await;
-    }
-    let cheap = begun.elapsed();
-    assert!(
-        cheap < dear / 3,
-        "{cheap:?} for 50 looks, and {dear:?} from the beginning"
-    );
-
-    writer.query_drop("COMMIT").await.unwrap();
-    let mut found = Vec::new();
-    while found.is_empty() {
-        relay.wait(&stream("events"), Duration::from_secs(10)).await;
-        found = number(&relay, &mut held, 50).await;
-    }
-    assert_eq!(&*found[0].event_id, b"late-1");
 }
 
 /// Writes transactions, each until it is committed or meant to be rolled back, and says which events are
@@ -329,15 +265,6 @@ async fn take(relay: &Handle) -> Vec<Lease> {
     let rows = relay.leases(Role::Relay).await.unwrap();
     let taken = relay.acquire(&instance("relay"), Role::Relay, &rows).await;
     taken.unwrap().expect("nobody was faster")
-}
-
-/// Everything that waits, also what was committed late.
-async fn all(relay: &Handle, held: &mut [Lease]) -> Vec<OutboxRow> {
-    let mut rows = Vec::new();
-    while relay.unsent(&stream("events")).await.unwrap() > 0 {
-        rows.extend(number(relay, held, usize::MAX).await);
-    }
-    rows
 }
 
 async fn number(relay: &Handle, held: &mut [Lease], limit: usize) -> Vec<OutboxRow> {
