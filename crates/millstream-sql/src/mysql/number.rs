@@ -5,7 +5,7 @@
 //! versions of its key along, wherever they stand. They are visible whenever it is: whoever drew a
 //! version held the key until its commit. Nothing waits, so nothing can wait for ever.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use mysql_async::Row;
@@ -124,27 +124,37 @@ async fn next(
 
     let first = waiting[0].id;
     let sql = db.sql(&format!(
-        "SELECT DISTINCT {columns} FROM ~outbox l
+        "SELECT {columns}
+         FROM (SELECT tenant_id, partition_key, max(entity_version) AS last FROM ~outbox
+               WHERE stream = ? AND seq IS NULL AND id BETWEEN ? AND ?
+               GROUP BY tenant_id, partition_key) l
          JOIN ~outbox o ON o.tenant_id = l.tenant_id AND o.partition_key = l.partition_key
-           AND o.seq IS NULL AND o.entity_version < l.entity_version AND o.id > ?
-           AND o.stream = l.stream
-         WHERE l.stream = ? AND l.seq IS NULL AND l.id BETWEEN ? AND ?"
+           AND o.seq IS NULL AND o.entity_version < l.last
+         WHERE o.stream = ?"
     ));
-    let parameters = values![last, stream, first, last];
+    let parameters = values![stream, first, last, stream];
     let earlier = session.all(DOING, &sql, parameters).await?;
     take_along(&mut waiting, earlier.iter().map(read).collect());
     Ok(in_order(waiting, limit))
 }
 
-/// Adds the earlier versions of what is there, which were seen later: of a key whose rows have come since,
-/// some may be seen and others not, so those wait for the next time.
+/// Adds the earlier versions of what is there, as a second look sees them: they may have higher ids, and the
+/// first one may have missed some. The server takes its snapshot one transaction after the other, and a later
+/// version may be committed before it comes to that one. What the first look saw was committed when the
+/// second began, and so was everything before it.
+///
+/// Of a key whose rows have come since, some may be seen and others not, so those wait for the next time.
 fn take_along(waiting: &mut Vec<Waiting>, earlier: Vec<Waiting>) {
     let mut last: HashMap<&(Bytes, Bytes), i64> = HashMap::new();
     for row in waiting.iter() {
         let version = last.entry(&row.key).or_insert(row.version);
         *version = row.version.max(*version);
     }
-    let belongs = |row: &Waiting| last.get(&row.key).is_some_and(|last| row.version < *last);
+    let seen: HashSet<i64> = waiting.iter().map(|row| row.id).collect();
+    let belongs = |row: &Waiting| {
+        let is_earlier = last.get(&row.key).is_some_and(|last| row.version < *last);
+        is_earlier && !seen.contains(&row.id)
+    };
     let earlier: Vec<Waiting> = earlier.into_iter().filter(belongs).collect();
     waiting.extend(earlier);
 }
@@ -249,6 +259,13 @@ mod tests {
         let mut waiting = rows(&[(1, "a", 1), (3, "a", 3)]);
         take_along(&mut waiting, rows(&[(9, "a", 2), (8, "b", 5), (7, "a", 4)]));
         assert_eq!(waiting, rows(&[(1, "a", 1), (3, "a", 3), (9, "a", 2)]));
+    }
+
+    #[test]
+    fn what_the_first_look_has_missed_is_not_passed_over() {
+        let mut waiting = rows(&[(1, "a", 1), (5, "a", 3)]);
+        take_along(&mut waiting, rows(&[(1, "a", 1), (4, "a", 2)]));
+        assert_eq!(in_order(waiting, 9), [1, 4, 5]);
     }
 
     #[test]
