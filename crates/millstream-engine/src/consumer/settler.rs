@@ -209,9 +209,9 @@ impl Settler {
             }
         };
         self.resume();
-        let entries: Vec<EntryId> = batch.deliveries.iter().map(|one| one.entry).collect();
-        self.settled(batch, applied);
+        self.settled(&batch, applied);
         if let Feed::Shared(stream) = self.lease.feed.clone() {
+            let entries: Vec<EntryId> = batch.deliveries.iter().map(|one| one.entry).collect();
             self.ack(&stream, &entries, cancel).await?;
         }
         self.report(false).await;
@@ -219,7 +219,7 @@ impl Settler {
     }
 
     /// Notes that a batch is committed, and what came of it, if we were told.
-    fn settled(&mut self, batch: Batch, applied: Option<Applied>) {
+    fn settled(&mut self, batch: &Batch, applied: Option<Applied>) {
         self.committed = batch.to.clone();
         self.seen = batch.to.clone();
         self.committed_at = Instant::now();
