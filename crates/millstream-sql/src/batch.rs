@@ -12,6 +12,8 @@ use millstream_core::limits::CONFLICT_TRIES_MIN;
 use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::Applied;
 
+use crate::repeats::is_other;
+
 /// How repeats are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dedupe<'a> {
@@ -96,28 +98,6 @@ impl<'a> Dedupe<'a> {
 /// Events of a batch that are no news if they come again, with what they say.
 pub(crate) type Seen<'a> = HashMap<Identity<'a>, Option<ContentHash>>;
 
-/// Whether two events under one id say different things. Of one that came before contents were kept
-/// nobody knows.
-pub(crate) fn is_other(one: Option<ContentHash>, other: Option<ContentHash>) -> bool {
-    matches!((one, other), (Some(one), Some(other)) if one != other)
-}
-
-/// What is known of a delivery whose event was processed before: it is that event, or another one has
-/// taken its id.
-pub(crate) fn processed_before(
-    processed: &[Option<ContentHash>],
-    twin: Twin,
-    contents: Option<ContentHash>,
-) -> Found {
-    let mut others = processed.iter().filter(|by| is_other(**by, contents));
-    match others.clone().count() < processed.len() {
-        true => Found::Repeated,
-        false => others
-            .next()
-            .map_or(Found::New(twin), |by| Found::Taken(twin, *by)),
-    }
-}
-
 /// What a look into the inbox says about a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -181,6 +161,9 @@ pub(crate) fn items<'a>(
 /// Source, tenant and key: what stays in order behind a parked event.
 pub(crate) type Key = (Box<str>, TenantId, PartitionKey);
 
+/// Tenant and key of a delivery.
+pub(crate) type KeyOf<'a> = (&'a TenantId, &'a PartitionKey);
+
 /// How a delivery ends.
 #[derive(Debug, Clone)]
 pub(crate) enum Ending {
@@ -203,6 +186,27 @@ impl Ending {
             _ => Outcome::Dead,
         };
         Self::Parked(outcome, Reason::new(error.to_string()))
+    }
+
+    /// How it shows; none of a repeat, which has its place already.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Settled(outcome) | Self::Parked(outcome, _) => Some(*outcome),
+            Self::Refused(_) => Some(Outcome::Dead),
+            Self::Repeated => None,
+        }
+    }
+
+    /// The reason why a delivery is kept, if it is, and what waits behind it.
+    pub(crate) fn kept<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+    ) -> Option<(&'a Reason, Option<KeyOf<'a>>)> {
+        match self {
+            Self::Parked(_, reason) => Some((reason, delivery.key())),
+            Self::Refused(reason) => Some((reason, None)),
+            Self::Settled(_) | Self::Repeated => None,
+        }
     }
 
     fn taken(by: Option<ContentHash>, own: Option<ContentHash>) -> Self {

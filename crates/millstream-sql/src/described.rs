@@ -15,9 +15,13 @@ pub(crate) fn version(declared: impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// A shape of each table that the changes of a batch were planned for.
+/// A shape of each table that the changes of a batch were planned for. None of what is set aside, which
+/// touches no table: whoever has locked it would be waited for.
 pub(crate) fn planned(batch: &Batch) -> Vec<&Shape> {
     let mut shapes: Vec<&Shape> = Vec::new();
+    if batch.set_aside.is_some() {
+        return shapes;
+    }
     for delivery in &*batch.deliveries {
         let Content::Event {
             plan: Plan::Apply { changes, .. },

@@ -23,7 +23,7 @@
 //! `literal.rs` the part of `write.rs` that writes values as texts, `types.rs` and `fitting.rs` what it must know of
 //! columns, `number.rs` and `bound.rs` the part of `outbox.rs` that numbers events. SQLite numbers its schemas from their first release on, PostgreSQL
 //! from its own. What knows no SQL is there once, beside the folders: `batch.rs` and `tops.rs` for what a
-//! batch is made of, `old.rs` for what of an inbox may go, `described.rs` for whether a batch was planned for
+//! batch is made of, `repeats.rs` for what of it was here before, `old.rs` for what of an inbox may go, `described.rs` for whether a batch was planned for
 //! tables as they are, `fitting.rs` for whether a column keeps all of a value, `address.rs` for URLs,
 //! `encryption.rs` for what may be wrong with it.
 
@@ -48,6 +48,8 @@ pub mod mysql;
 mod old;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod repeats;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]

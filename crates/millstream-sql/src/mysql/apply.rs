@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use millstream_core::delivery::{Content, Outcome, Plan};
+use millstream_core::delivery::{Content, Plan};
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
@@ -172,11 +172,7 @@ async fn settle(
     }
     let (any_parked, endings) = settling.end();
     // What was written may have changed another row, if a table has a unique key that was not known.
-    let written = match &batch.set_aside {
-        Some(_) => Vec::new(),
-        None => described::planned(batch),
-    };
-    for shape in written {
+    for shape in described::planned(batch) {
         let version = tables::version(session, &shape.table).await;
         let compared = version.and_then(|version| described::compare(shape, version));
         compared.map_err(Failure::Whole)?;
@@ -233,23 +229,15 @@ async fn record(
     let mut applied = Applied::default();
     for (item, ending) in items.iter().zip(endings) {
         let delivery = item.delivery;
-        let outcome = match ending {
-            Ending::Repeated => {
-                repeated.push(delivery);
-                applied.repeated += 1;
-                continue;
-            }
-            Ending::Settled(outcome) => *outcome,
-            Ending::Parked(outcome, reason) => {
-                letters.push(item, delivery.key(), *outcome, reason);
-                any_parked = true;
-                *outcome
-            }
-            Ending::Refused(reason) => {
-                letters.push(item, None, Outcome::Dead, reason);
-                Outcome::Dead
-            }
+        let Some(outcome) = ending.outcome() else {
+            repeated.push(delivery);
+            applied.repeated += 1;
+            continue;
         };
+        if let Some((reason, key)) = ending.kept(delivery) {
+            letters.push(item, key, outcome, reason);
+            any_parked = true;
+        }
         inbox.push(item, outcome);
         applied.counts.add(outcome);
     }

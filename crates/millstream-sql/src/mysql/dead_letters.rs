@@ -13,7 +13,7 @@ use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Item, Key, tenant};
+use crate::batch::{Item, Key, KeyOf, tenant};
 use crate::identifier::Prefix;
 use crate::mysql::database::Database;
 use crate::mysql::dedupe::texts;
@@ -45,7 +45,7 @@ impl<'a> Insert<'a> {
         &mut self,
         item: &Item<'_>,
         // What waits behind it, if anything does.
-        key: Option<(&TenantId, &PartitionKey)>,
+        key: Option<KeyOf<'_>>,
         outcome: Outcome,
         reason: &Reason,
     ) {

@@ -1,24 +1,23 @@
 //! Which deliveries were here before, where the checkpoint cannot tell.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use mysql_async::{Row, Value};
 
-use millstream_core::blob;
 use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::Error;
 use millstream_core::lease::Role;
-use millstream_core::name::{EventId, TenantId};
+use millstream_core::name::EventId;
 
-use crate::batch::{
-    Dedupe, Found, Letter, Twin, is_of_later_generation, is_other, processed_before, tenant,
-};
+use crate::batch::{Dedupe, Found, Letter, Twin, is_of_later_generation, tenant};
 use crate::identifier::Prefix;
 use crate::mysql::inbox::source;
 use crate::mysql::row::{bytes, entry_id, integer, text};
 use crate::mysql::session::{Session, values};
+use crate::repeats::{self, Earlier, Trace, processed_before};
 
 /// What was committed before says about each delivery.
 pub(super) async fn look(
@@ -71,13 +70,17 @@ pub(super) async fn look_again(
     contents: &[Option<ContentHash>],
     letters: &[Option<Letter>],
 ) -> Result<Vec<Found>, Error> {
-    let processed = match dedupe {
-        Dedupe::Shared => processed(session, prefix, row, deliveries).await?,
+    let known = match dedupe {
+        Dedupe::Shared => by_event(session, prefix, row, deliveries).await?,
         Dedupe::Checkpoint | Dedupe::Generation(_) => Processed::new(),
     };
     let found = |at: usize| match &letters[at] {
         None => Found::Repeated,
-        Some(_) => processed_before(of(&processed, &deliveries[at]), Twin::FIRST, contents[at]),
+        Some(_) => processed_before(
+            processed(&known, &deliveries[at]),
+            Twin::FIRST,
+            contents[at],
+        ),
     };
     Ok((0..deliveries.len()).map(found).collect())
 }
@@ -86,12 +89,12 @@ pub(super) async fn look_again(
 type Processed = HashMap<(String, String, String), Vec<Option<ContentHash>>>;
 
 /// What those say that were processed under the id of a delivery.
-fn of<'a>(processed: &'a Processed, delivery: &Delivery) -> &'a [Option<ContentHash>] {
+fn processed<'a>(known: &'a Processed, delivery: &Delivery) -> &'a [Option<ContentHash>] {
     match &delivery.content {
         Content::Event { event, .. } => {
             let (id, source) = (event.id.as_str(), event.source.as_str());
             let identity = (id.into(), source.into(), event.tenant.as_str().into());
-            processed.get(&identity).map_or(&[], Vec::as_slice)
+            known.get(&identity).map_or(&[], Vec::as_slice)
         }
         Content::Undecodable(_) => &[],
     }
@@ -139,46 +142,7 @@ async fn again(
     Ok(deliveries.iter().map(found).collect())
 }
 
-/// A row of the inbox under an entry id, with the raw fields if it is parked.
-struct Earlier {
-    twin: i64,
-    event_id: Option<String>,
-    source: Option<String>,
-    tenant: Option<String>,
-    raw: Option<Vec<u8>>,
-    contents: Option<ContentHash>,
-}
-
-impl Earlier {
-    fn read(row: &Row) -> Self {
-        let raw = bytes(row, 6);
-        Self {
-            twin: integer(row, 2),
-            event_id: text(row, 3),
-            source: text(row, 4),
-            tenant: text(row, 5),
-            raw: (!raw.is_empty()).then(|| raw.to_vec()),
-            contents: hash(row, 7),
-        }
-    }
-
-    /// Whether it is of the event of a delivery.
-    fn is_of(&self, delivery: &Delivery, contents: Option<ContentHash>) -> bool {
-        let same = self.event_id.as_deref() == delivery.event_id().map(EventId::as_str)
-            && self.source.as_deref() == source(delivery)
-            && self.tenant.as_deref() == tenant(delivery).map(TenantId::as_str);
-        match &delivery.content {
-            Content::Event { .. } => same && !is_other(self.contents, contents),
-            Content::Undecodable(_) => {
-                let raw = self.raw.as_ref();
-                same && raw.is_none_or(|raw| *raw == blob::encode(&delivery.raw))
-            }
-        }
-    }
-}
-
-/// Those of the shared stream that are in the inbox as they are, or stand earlier among them, or whose
-/// event was processed. An entry id that was here with another event says nothing.
+/// Those of the shared stream that were here before.
 async fn shared(
     session: &mut Session,
     prefix: &Prefix,
@@ -187,28 +151,28 @@ async fn shared(
     contents: &[Option<ContentHash>],
 ) -> Result<Vec<Found>, Error> {
     let by_entry = by_entry(session, prefix, row, deliveries).await?;
-    let processed = processed(session, prefix, row, deliveries).await?;
-    let mut found: Vec<Found> = Vec::with_capacity(deliveries.len());
-    let mut firsts = HashMap::new();
-    for (index, delivery) in deliveries.iter().enumerate() {
-        let mut twin = Twin::FIRST;
-        let mut known = false;
-        for earlier in by_entry.get(&delivery.entry).into_iter().flatten() {
-            twin = Twin(earlier.twin).next();
-            known |= earlier.is_of(delivery, contents[index]);
-        }
-        let first = *firsts.entry(delivery.entry).or_insert(index);
-        for earlier in (first..index).filter(|at| deliveries[*at].entry == delivery.entry) {
-            known |= is_same(&deliveries[earlier], delivery)
-                && !is_other(contents[earlier], contents[index]);
-            twin = twin.max(found[earlier].twin().next());
-        }
-        found.push(match known {
-            true => Found::Repeated,
-            false => processed_before(of(&processed, delivery), twin, contents[index]),
-        });
+    let by_event = by_event(session, prefix, row, deliveries).await?;
+    let trace = |delivery: &Delivery| Trace {
+        entries: by_entry
+            .get(&delivery.entry)
+            .map_or_else(Vec::new, |rows| rows.iter().map(earlier).collect()),
+        processed: processed(&by_event, delivery).to_vec(),
+    };
+    let traces: Vec<Trace> = deliveries.iter().map(trace).collect();
+    let source = |delivery| source(delivery).map(Cow::from);
+    Ok(repeats::find(deliveries, contents, &traces, source))
+}
+
+fn earlier(row: &Row) -> Earlier {
+    let raw = bytes(row, 6);
+    Earlier {
+        twin: Twin(integer(row, 2)),
+        event_id: text(row, 3),
+        source: text(row, 4),
+        tenant: text(row, 5),
+        raw: (!raw.is_empty()).then(|| raw.to_vec()),
+        contents: hash(row, 7),
     }
-    Ok(found)
 }
 
 /// What is in the inbox under the entry ids of the deliveries, by twin.
@@ -217,11 +181,11 @@ async fn by_entry(
     prefix: &Prefix,
     shard: i64,
     deliveries: &[Delivery],
-) -> Result<HashMap<EntryId, Vec<Earlier>>, Error> {
+) -> Result<HashMap<EntryId, Vec<Row>>, Error> {
     let mut entries: Vec<EntryId> = deliveries.iter().map(|delivery| delivery.entry).collect();
     entries.sort_unstable();
     entries.dedup();
-    let mut earlier: HashMap<EntryId, Vec<Earlier>> = HashMap::new();
+    let mut rows: HashMap<EntryId, Vec<Row>> = HashMap::new();
     for chunk in entries.chunks(TEXTS_MAX) {
         let length = chunk.len().next_power_of_two();
         let marks = vec!["(?, ?)"; length].join(", ");
@@ -245,14 +209,14 @@ async fn by_entry(
         }
         for row in session.all(DOING, &sql, parameters).await? {
             let at = entry_id(&row, 0);
-            earlier.entry(at).or_default().push(Earlier::read(&row));
+            rows.entry(at).or_default().push(row);
         }
     }
-    Ok(earlier)
+    Ok(rows)
 }
 
 /// Which events were processed under the ids of the deliveries.
-async fn processed(
+async fn by_event(
     session: &mut Session,
     prefix: &Prefix,
     shard: i64,
@@ -279,15 +243,4 @@ async fn processed(
 fn hash(row: &Row, column: usize) -> Option<ContentHash> {
     let hash: Option<Option<i64>> = row.get(column);
     hash.flatten().map(ContentHash::from_i64)
-}
-
-/// Whether two deliveries of one entry id are of one event.
-fn is_same(one: &Delivery, other: &Delivery) -> bool {
-    match (&one.content, &other.content) {
-        (Content::Event { event: one, .. }, Content::Event { event: other, .. }) => {
-            one.id == other.id && one.source == other.source && one.tenant == other.tenant
-        }
-        (Content::Undecodable(_), Content::Undecodable(_)) => one.raw == other.raw,
-        _ => false,
-    }
 }

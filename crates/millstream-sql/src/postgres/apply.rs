@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use deadpool_postgres::Transaction;
 
-use millstream_core::delivery::Outcome;
 use millstream_core::error::{Error, ErrorKind};
 use millstream_core::lease::{Feed, Lease};
 use millstream_core::store::{Applied, Batch};
@@ -217,33 +216,19 @@ async fn record(
     let (mut settled, mut parked, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
     for (item, ending) in items.iter().zip(endings) {
         let (delivery, twin) = (item.delivery, item.found.twin());
-        let outcome = match ending {
-            Ending::Repeated => {
-                repeated.push(delivery);
-                continue;
-            }
-            Ending::Settled(outcome) => *outcome,
-            Ending::Parked(outcome, reason) => {
-                parked.push(Parked {
-                    delivery,
-                    twin,
-                    key: delivery.key(),
-                    outcome: *outcome,
-                    reason,
-                });
-                *outcome
-            }
-            Ending::Refused(reason) => {
-                parked.push(Parked {
-                    delivery,
-                    twin,
-                    key: None,
-                    outcome: Outcome::Dead,
-                    reason,
-                });
-                Outcome::Dead
-            }
+        let Some(outcome) = ending.outcome() else {
+            repeated.push(delivery);
+            continue;
         };
+        if let Some((reason, key)) = ending.kept(delivery) {
+            parked.push(Parked {
+                delivery,
+                twin,
+                key,
+                outcome,
+                reason,
+            });
+        }
         settled.push(Settled { item, outcome });
         applied.counts.add(outcome);
     }

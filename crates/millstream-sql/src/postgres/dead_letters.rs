@@ -11,11 +11,11 @@ use millstream_core::delivery::{Delivery, Outcome, Reason};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::Error;
 use millstream_core::lease::{Feed, Role};
-use millstream_core::name::{EventId, PartitionKey, TenantId};
+use millstream_core::name::{EventId, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Key, Twin, tenant};
+use crate::batch::{Key, KeyOf, Twin, tenant};
 use crate::identifier::Prefix;
 use crate::postgres::database::while_doing;
 use crate::postgres::inbox::{event_type, source, storable};
@@ -27,7 +27,7 @@ pub(super) struct Parked<'a> {
     pub(super) delivery: &'a Delivery,
     pub(super) twin: Twin,
     /// What waits behind it, if anything does.
-    pub(super) key: Option<(&'a TenantId, &'a PartitionKey)>,
+    pub(super) key: Option<KeyOf<'a>>,
     pub(super) outcome: Outcome,
     pub(super) reason: &'a Reason,
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 
-use millstream_core::blob;
 use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery};
 use millstream_core::entry::Shard;
@@ -13,12 +12,11 @@ use millstream_core::error::Error;
 use millstream_core::lease::Role;
 use millstream_core::name::{EventId, TenantId};
 
-use crate::batch::{
-    Dedupe, Found, Letter, Twin, is_of_later_generation, is_other, processed_before, tenant,
-};
+use crate::batch::{Dedupe, Found, Letter, Twin, is_of_later_generation, tenant};
 use crate::identifier::Prefix;
 use crate::postgres::database::while_doing;
 use crate::postgres::inbox::source;
+use crate::repeats::{self, Earlier, Trace, processed_before};
 
 /// What was committed before says about each delivery.
 pub(super) async fn look(
@@ -115,8 +113,7 @@ fn hash(row: &Row, column: usize) -> Option<ContentHash> {
     row.get::<_, Option<i64>>(column).map(ContentHash::from_i64)
 }
 
-/// Those of the shared stream that are in the inbox as they are, or stand earlier among them, or whose
-/// event was processed. An entry id that was here with another event says nothing.
+/// Those of the shared stream that were here before.
 async fn shared(
     tx: &Transaction<'_>,
     prefix: &Prefix,
@@ -124,30 +121,14 @@ async fn shared(
     deliveries: &[Delivery],
     contents: &[Option<ContentHash>],
 ) -> Result<Vec<Found>, Error> {
-    let by_entry = by_entry(tx, prefix, row, deliveries).await?;
-    let by_event = by_event(tx, prefix, row, deliveries).await?;
-    let mut found: Vec<Found> = Vec::with_capacity(deliveries.len());
-    let mut firsts = HashMap::new();
-    for (index, delivery) in deliveries.iter().enumerate() {
-        let mut twin = Twin::FIRST;
-        let mut known = false;
-        for row in by_entry.get(&index).into_iter().flatten() {
-            twin = Twin(row.get(1)).next();
-            known |= is_in(row, delivery, contents[index]);
-        }
-        let first = *firsts.entry(delivery.entry).or_insert(index);
-        for earlier in (first..index).filter(|at| deliveries[*at].entry == delivery.entry) {
-            known |= is_same(&deliveries[earlier], delivery)
-                && !is_other(contents[earlier], contents[index]);
-            twin = twin.max(found[earlier].twin().next());
-        }
-        let processed = by_event.get(&index).map_or(&[][..], Vec::as_slice);
-        found.push(match known {
-            true => Found::Repeated,
-            false => processed_before(processed, twin, contents[index]),
-        });
-    }
-    Ok(found)
+    let mut by_entry = by_entry(tx, prefix, row, deliveries).await?;
+    let mut by_event = by_event(tx, prefix, row, deliveries).await?;
+    let traces = (0..deliveries.len()).map(|place| Trace {
+        entries: by_entry.remove(&place).unwrap_or_default(),
+        processed: by_event.remove(&place).unwrap_or_default(),
+    });
+    let traces: Vec<Trace> = traces.collect();
+    Ok(repeats::find(deliveries, contents, &traces, source))
 }
 
 /// The inbox rows that have the entry id of a delivery, by its place, in the order of their twins.
@@ -156,7 +137,7 @@ async fn by_entry(
     prefix: &Prefix,
     row: i64,
     deliveries: &[Delivery],
-) -> Result<HashMap<usize, Vec<Row>>, Error> {
+) -> Result<HashMap<usize, Vec<Earlier>>, Error> {
     let failed = while_doing("look into the inbox");
     // Raw fields are long, and only compared where nothing else is known.
     let query = tx
@@ -184,9 +165,9 @@ async fn by_entry(
         .query(&query, &[&row, &generations, &seqs, &raw])
         .await
         .map_err(failed)?;
-    let mut found: HashMap<usize, Vec<Row>> = HashMap::new();
-    for row in rows {
-        found.entry(place(&row)).or_default().push(row);
+    let mut found: HashMap<usize, Vec<Earlier>> = HashMap::new();
+    for row in &rows {
+        found.entry(place(row)).or_default().push(earlier(row));
     }
     Ok(found)
 }
@@ -232,30 +213,13 @@ async fn by_event(
     Ok(processed)
 }
 
-/// Whether two deliveries of one entry id are of one event.
-fn is_same(one: &Delivery, other: &Delivery) -> bool {
-    match (&one.content, &other.content) {
-        (Content::Event { event: one, .. }, Content::Event { event: other, .. }) => {
-            one.id == other.id && one.source == other.source && one.tenant == other.tenant
-        }
-        (Content::Undecodable(_), Content::Undecodable(_)) => one.raw == other.raw,
-        _ => false,
-    }
-}
-
-/// Whether a row of the inbox, with the raw fields if it is parked, is of the event of a delivery.
-fn is_in(row: &Row, delivery: &Delivery, contents: Option<ContentHash>) -> bool {
-    let id: Option<&str> = row.get(2);
-    let from: Option<&str> = row.get(3);
-    let of: Option<&str> = row.get(4);
-    let raw: Option<&[u8]> = row.get(5);
-    let same = id == delivery.event_id().map(EventId::as_str)
-        && from == source(delivery).as_deref()
-        && of == tenant(delivery).map(TenantId::as_str);
-    match &delivery.content {
-        Content::Event { .. } => same && !is_other(hash(row, 6), contents),
-        Content::Undecodable(_) => {
-            same && raw.is_none_or(|raw| *raw == blob::encode(&delivery.raw))
-        }
+fn earlier(row: &Row) -> Earlier {
+    Earlier {
+        twin: Twin(row.get(1)),
+        event_id: row.get(2),
+        source: row.get(3),
+        tenant: row.get(4),
+        raw: row.get(5),
+        contents: hash(row, 6),
     }
 }

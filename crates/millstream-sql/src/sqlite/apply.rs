@@ -216,38 +216,23 @@ fn record(
     let mut applied = Applied::default();
     for (item, ending) in items.iter().zip(endings) {
         let (delivery, twin) = (item.delivery, item.found.twin());
-        let outcome = match ending {
-            Ending::Repeated => {
-                if let Feed::Owned(from) = &lease.feed {
-                    dead_letters::follow(tx, &options.prefix, from, shard, delivery)?;
-                }
-                applied.repeated += 1;
-                continue;
+        let Some(outcome) = ending.outcome() else {
+            if let Feed::Owned(from) = &lease.feed {
+                dead_letters::follow(tx, &options.prefix, from, shard, delivery)?;
             }
-            Ending::Settled(outcome) => *outcome,
-            Ending::Parked(outcome, reason) => {
-                let parked = dead_letters::Parked {
-                    delivery,
-                    twin,
-                    key: delivery.key(),
-                    outcome: *outcome,
-                    reason,
-                };
-                parked.insert(tx, &options.prefix, shard, &lease.feed, batch.applied_at)?;
-                *outcome
-            }
-            Ending::Refused(reason) => {
-                let parked = dead_letters::Parked {
-                    delivery,
-                    twin,
-                    key: None,
-                    outcome: Outcome::Dead,
-                    reason,
-                };
-                parked.insert(tx, &options.prefix, shard, &lease.feed, batch.applied_at)?;
-                Outcome::Dead
-            }
+            applied.repeated += 1;
+            continue;
         };
+        if let Some((reason, key)) = ending.kept(delivery) {
+            let parked = dead_letters::Parked {
+                delivery,
+                twin,
+                key,
+                outcome,
+                reason,
+            };
+            parked.insert(tx, &options.prefix, shard, &lease.feed, batch.applied_at)?;
+        }
         inbox.insert(item, outcome)?;
         applied.counts.add(outcome);
     }

@@ -11,7 +11,7 @@ use millstream_core::name::{EventId, PartitionKey, TenantId};
 use millstream_core::store::{DeadLetter, DeadLetterQuery};
 use millstream_core::wire::SOURCE_DEFAULT;
 
-use crate::batch::{Twin, tenant};
+use crate::batch::{KeyOf, Twin, tenant};
 use crate::identifier::Prefix;
 use crate::sqlite::database::while_doing;
 use crate::sqlite::inbox::source;
@@ -23,7 +23,7 @@ pub(super) struct Parked<'a> {
     pub(super) delivery: &'a Delivery,
     pub(super) twin: Twin,
     /// What waits behind it, if anything does.
-    pub(super) key: Option<(&'a TenantId, &'a PartitionKey)>,
+    pub(super) key: Option<KeyOf<'a>>,
     pub(super) outcome: Outcome,
     pub(super) reason: &'a Reason,
 }

@@ -1,21 +1,19 @@
 //! Which deliveries were here before, where the checkpoint cannot tell.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use rusqlite::{Row, Statement, Transaction};
 
-use millstream_core::blob;
 use millstream_core::contents::ContentHash;
 use millstream_core::delivery::{Content, Delivery};
 use millstream_core::entry::{EntryId, Shard};
 use millstream_core::error::Error;
 use millstream_core::lease::Role;
-use millstream_core::name::{EventId, TenantId};
+use millstream_core::name::TenantId;
 
-use crate::batch::{
-    Dedupe, Found, Letter, Twin, is_of_later_generation, is_other, processed_before, tenant,
-};
+use crate::batch::{Dedupe, Found, Letter, Twin, is_of_later_generation, tenant};
 use crate::identifier::Prefix;
+use crate::repeats::{self, Earlier, Trace, processed_before};
 use crate::sqlite::database::while_doing;
 use crate::sqlite::inbox::source;
 
@@ -120,8 +118,7 @@ fn again(
         .collect()
 }
 
-/// Those of the shared stream that are in the inbox as they are, or stand earlier among them, or whose
-/// event was processed. An entry id that was here with another event says nothing.
+/// Those of the shared stream that were here before.
 fn shared(
     tx: &Transaction<'_>,
     prefix: &Prefix,
@@ -137,61 +134,29 @@ fn shared(
          WHERE i.shard = ?1 AND i.generation = ?2 AND i.seq = ?3 ORDER BY i.twin",
     ))?;
     let mut by_event = tx.prepare_cached(&prefix.sql(BY_EVENT))?;
-
-    let mut found: Vec<Found> = Vec::with_capacity(deliveries.len());
-    let mut firsts = HashMap::new();
-    for (index, delivery) in deliveries.iter().enumerate() {
+    let mut trace = |delivery: &Delivery| {
         let EntryId { high, low } = delivery.entry;
-        let mut twin = Twin::FIRST;
-        let mut known = false;
-        let mut rows = by_entry.query((row, high.cast_signed(), low.cast_signed()))?;
-        while let Some(row) = rows.next()? {
-            twin = Twin(row.get(0)?).next();
-            known |= is_in(row, delivery, contents[index])?;
-        }
-        let first = *firsts.entry(delivery.entry).or_insert(index);
-        for earlier in (first..index).filter(|at| deliveries[*at].entry == delivery.entry) {
-            known |= is_same(&deliveries[earlier], delivery)
-                && !is_other(contents[earlier], contents[index]);
-            twin = twin.max(found[earlier].twin().next());
-        }
-        found.push(match known {
-            true => Found::Repeated,
-            false => {
-                let processed = processed(&mut by_event, row, delivery)?;
-                processed_before(&processed, twin, contents[index])
-            }
-        });
-    }
-    Ok(found)
+        let place = (row, high.cast_signed(), low.cast_signed());
+        Ok(Trace {
+            entries: by_entry
+                .query_map(place, earlier)?
+                .collect::<Result<_, _>>()?,
+            processed: processed(&mut by_event, row, delivery)?,
+        })
+    };
+    let traces = deliveries.iter().map(&mut trace);
+    let traces = traces.collect::<rusqlite::Result<Vec<_>>>()?;
+    let source = |delivery| source(delivery).map(Cow::from);
+    Ok(repeats::find(deliveries, contents, &traces, source))
 }
 
-/// Whether two deliveries of one entry id are of one event.
-fn is_same(one: &Delivery, other: &Delivery) -> bool {
-    match (&one.content, &other.content) {
-        (Content::Event { event: one, .. }, Content::Event { event: other, .. }) => {
-            one.id == other.id && one.source == other.source && one.tenant == other.tenant
-        }
-        (Content::Undecodable(_), Content::Undecodable(_)) => one.raw == other.raw,
-        _ => false,
-    }
-}
-
-/// Whether a row of the inbox, with the raw fields if it is parked, is of the event of a delivery.
-fn is_in(
-    row: &Row<'_>,
-    delivery: &Delivery,
-    contents: Option<ContentHash>,
-) -> rusqlite::Result<bool> {
-    let id: Option<String> = row.get(1)?;
-    let from: Option<String> = row.get(2)?;
-    let of: Option<String> = row.get(3)?;
-    let raw: Option<Vec<u8>> = row.get(4)?;
-    let same = id.as_deref() == delivery.event_id().map(EventId::as_str)
-        && from.as_deref() == source(delivery)
-        && of.as_deref() == tenant(delivery).map(TenantId::as_str);
-    Ok(match &delivery.content {
-        Content::Event { .. } => same && !is_other(hash(row, 5)?, contents),
-        Content::Undecodable(_) => same && raw.is_none_or(|raw| raw == blob::encode(&delivery.raw)),
+fn earlier(row: &Row<'_>) -> rusqlite::Result<Earlier> {
+    Ok(Earlier {
+        twin: Twin(row.get(0)?),
+        event_id: row.get(1)?,
+        source: row.get(2)?,
+        tenant: row.get(3)?,
+        raw: row.get(4)?,
+        contents: hash(row, 5)?,
     })
 }
