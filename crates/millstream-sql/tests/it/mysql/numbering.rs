@@ -125,12 +125,7 @@ async fn a_version_that_was_drawn_later_with_a_lower_id_comes_later() {
     let rows = [("free", "s-1", 1), ("gate", "s-2", 1), ("shared", "s-3", 2)];
     let sql = insert(&rows);
     let waiting = tokio::spawn(async move { second.query_drop(sql).await });
-    let blocked = "SELECT count(*) FROM information_schema.innodb_trx
-                   WHERE trx_state = 'LOCK WAIT'";
-    while site.rows(blocked).await != ["1"] {
-        // The server answers out of a cache to whoever asks more often.
-        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-    }
+    site.one_waits().await;
     first
         .query_drop(insert(&[("shared", "f", 1)]))
         .await
